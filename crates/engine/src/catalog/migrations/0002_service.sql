@@ -1,0 +1,1 @@
+-- Users, tokens, sessions, jobs, outbox, schedule state.

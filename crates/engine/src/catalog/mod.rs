@@ -1,0 +1,113 @@
+//! The records of Strongroom: backups, restores, pins, audit log and, for the service, users, tokens, jobs and outbox.
+//!
+//! Invariant: the catalog is a cache of the stores plus the audit log. Losing it loses no backup; `catalog rebuild`
+//! makes it anew from the sidecars.
+//!
+//! SQLite in WAL mode through `rusqlite`, the library that already reads the application's SQLite databases: one SQLite
+//! in the binary. The SQL keeps to what PostgreSQL understands too (`$1` parameters in order, TEXT and BIGINT columns,
+//! `ON CONFLICT`, `RETURNING`), so that a shared catalog can be added behind the same functions.
+//! Uncomfortable: calls block; async callers go through a blocking pool.
+
+pub mod audit;
+pub mod backups;
+pub mod jobs;
+pub mod outbox;
+pub mod restores;
+pub mod sessions;
+pub mod settings;
+pub mod tokens;
+pub mod users;
+
+use crate::{Error, ErrorKind, Result};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// In order; a number is given once and never changed after a release.
+const MIGRATIONS: &[(u32, &str)] =
+    &[(1, include_str!("migrations/0001_core.sql")), (2, include_str!("migrations/0002_service.sql"))];
+
+/// An open catalog. Cheap to share behind an `Arc`; several processes may have it open.
+pub struct Catalog {
+    connection: Mutex<Connection>,
+}
+
+impl Catalog {
+    /// Opens the catalog at `path`, making it if need be, and brings its tables up to date.
+    pub fn open(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path).map_err(|cause| failed("opening the catalog", cause))?;
+        Self::prepare(connection)
+    }
+
+    /// A catalog that lives as long as this value: for a machine that has only an archive and the key.
+    pub fn in_memory() -> Result<Self> {
+        Self::prepare(Connection::open_in_memory().map_err(|cause| failed("opening a catalog in memory", cause))?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self> {
+        let doing = |cause| failed("preparing the catalog", cause);
+        connection.busy_timeout(Duration::from_secs(30)).map_err(doing)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
+        connection.pragma_update(None, "foreign_keys", "ON").map_err(doing)?;
+        migrate(&mut connection)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Reads. A panic elsewhere while the connection was held rolled its transaction back: the connection stays good.
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` in one transaction that holds the write lock from its start.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|cause| failed("beginning to write the catalog", cause))?;
+        let result = work(&transaction)?;
+        transaction.commit().map_err(|cause| failed("writing the catalog", cause))?;
+        Ok(result)
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let doing = |cause| failed("bringing the catalog up to date", cause);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(doing)?;
+    let version: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(doing)?;
+    let newest = MIGRATIONS.last().map_or(0, |migration| migration.0);
+    if version > newest {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the catalog was written by a newer Strongroom (its version is {version}, this one knows {newest})"
+            ),
+            "Use the newer program, or move the catalog away and run `strongroom catalog rebuild`.",
+        ));
+    }
+    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > version) {
+        transaction.execute_batch(sql).map_err(doing)?;
+        transaction.pragma_update(None, "user_version", number).map_err(doing)?;
+    }
+    transaction.commit().map_err(doing)
+}
+
+/// A failure of the catalog's database, classified.
+pub(crate) fn failed(what: &str, cause: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    let (kind, hint) = match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => (ErrorKind::NoSpace, "Free some space in the backup folder and try again."),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (ErrorKind::Locked, "Another Strongroom is writing it; try again in a moment.")
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            (ErrorKind::PermissionDenied, "Check who owns the backup folder and what lies in its `.strongroom` folder.")
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (ErrorKind::Damaged, "The catalog is only a cache: move it away and run `strongroom catalog rebuild`.")
+        }
+        _ => (ErrorKind::Io, "See the cause; `strongroom catalog rebuild` makes the catalog anew."),
+    };
+    Error::new(kind, format!("{what} failed: {cause}"), hint).because(cause)
+}

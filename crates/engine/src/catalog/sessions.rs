@@ -1,0 +1,1 @@
+//! Records of sessions, for the service.

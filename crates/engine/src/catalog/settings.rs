@@ -1,0 +1,1 @@
+//! Records of settings, for the service.

@@ -1,0 +1,5 @@
+//! Settings, from wherever they come.
+
+pub mod component;
+
+pub use component::ComponentConfig;

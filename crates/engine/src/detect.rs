@@ -1,0 +1,1 @@
+//! Finds an application's components by looking.

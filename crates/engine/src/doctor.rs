@@ -1,0 +1,1 @@
+//! Finds what will go wrong before it does.

@@ -1,0 +1,1 @@
+//! Databases as one JSON document: written and read as a stream.

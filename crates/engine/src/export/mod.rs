@@ -1,0 +1,3 @@
+//! Databases as JSON: one schema for all engines.
+
+pub mod json;

@@ -1,0 +1,1 @@
+//! Reads `mysql` components.

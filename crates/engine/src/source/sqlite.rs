@@ -1,0 +1,1 @@
+//! Reads `sqlite` components.

@@ -1,0 +1,1 @@
+//! Puts `config` components back.

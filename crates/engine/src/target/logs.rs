@@ -1,0 +1,1 @@
+//! Puts `logs` components back.

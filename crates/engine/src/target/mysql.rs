@@ -1,0 +1,1 @@
+//! Puts `mysql` components back.

@@ -1,0 +1,1 @@
+//! Puts `postgres` components back.

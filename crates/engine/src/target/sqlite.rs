@@ -1,0 +1,1 @@
+//! Puts `sqlite` components back.

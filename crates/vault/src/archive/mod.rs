@@ -1,0 +1,4 @@
+//! Backups as one file.
+
+pub mod json;
+pub mod tar;

@@ -1,0 +1,1 @@
+//! Compression: gzip in members on all cores, zstd, and readers for both.

@@ -1,0 +1,1 @@
+//! Deduplicated storage in restic's repository format.
