@@ -81,7 +81,7 @@ impl Server {
 
     /// `psql -c`, unaligned, tuples only; panics with what psql said.
     pub fn sql(&self, database: &str, text: &str) -> String {
-        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{text}"))
+        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{}", text.chars().take(400).collect::<String>()))
     }
 
     /// The same, the failure as a value.
