@@ -30,10 +30,11 @@ use swap::Direction;
 use vault::Entry;
 
 /// The steps that are reported to [`vault::Progress::step`], in order.
-pub const STEPS: [&str; 6] = [
+pub const STEPS: [&str; 7] = [
     "postgres.recorded",
     "postgres.created",
     "postgres.loaded",
+    "postgres.measured",
     "postgres.swap.renamed",
     "postgres.swap_back.renamed",
     "postgres.discarded",
@@ -87,11 +88,11 @@ impl PostgresTarget {
 
     /// The record of a restore that came to its end, for swapping.
     fn finished_record(&self) -> Result<Record> {
-        self.record()?.filter(|record| record.new_oid.is_some()).ok_or_else(|| {
+        self.record()?.filter(|record| record.measured).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
                 format!("{}: nothing lies beside the live database", self.name),
-                "The restore did not get that far, or what it kept was removed since.",
+                "The restore did not come to its end, or what it kept was removed since.",
             )
         })
     }
@@ -199,6 +200,13 @@ impl Target for PostgresTarget {
         context.progress.phase(&format!("comparing {}", self.name), None);
         let figures = loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?;
         self.manifest = expected;
+        if let Place::Live { state_folder, .. } = &self.place
+            && let Some(mut record) = self.record()?
+        {
+            record.measured = true;
+            record.save(state_folder, &self.name)?;
+        }
+        context.progress.step("postgres.measured");
         Ok(Figures::Database(figures))
     }
 

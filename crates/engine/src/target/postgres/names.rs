@@ -27,6 +27,8 @@ pub struct Record {
     pub old_oid: Option<u32>,
     /// Object id of the new, once it is made.
     pub new_oid: Option<u32>,
+    /// Everything is in the new one and was measured: before that it is never swapped in.
+    pub measured: bool,
 }
 
 /// Where things stand, told from names and object ids.
@@ -47,6 +49,7 @@ impl Record {
             before: sql::cut_name(live, &format!("__before_{id}")),
             old_oid,
             new_oid: None,
+            measured: false,
         }
     }
 

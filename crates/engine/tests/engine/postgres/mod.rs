@@ -1,6 +1,7 @@
 //! PostgreSQL against a real server. `torture.sql` holds everything that a dump can get wrong.
 
 mod round_trip;
+mod swap;
 
 use engine::config::component::ServerDatabaseSettings;
 use engine::manifest::{ComponentManifest, Export, Figures};
