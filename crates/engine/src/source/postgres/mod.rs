@@ -14,8 +14,11 @@ pub(crate) mod error;
 pub(crate) mod figures;
 pub(crate) mod large_objects;
 pub(crate) mod layout;
+pub(crate) mod copy_text;
+pub(crate) mod json;
 mod native;
 pub(crate) mod pg_dump;
+mod pipe;
 pub(crate) mod prefetch;
 pub(crate) mod rows;
 mod snapshot;
@@ -92,7 +95,7 @@ impl Source for PostgresSource {
         let mut out = Out { writer, context, written: Written::default() };
         let figures = match self.export {
             Export::Native => native::write(&mut captured, &reading, &mut out)?,
-            Export::Json => return Err(Error::internal("the JSON export is not wired")),
+            Export::Json => json::write(&self.name, &mut captured, &reading, &mut out)?,
         };
         Ok(ComponentManifest {
             name: self.name.clone(),

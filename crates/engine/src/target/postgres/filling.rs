@@ -92,6 +92,16 @@ impl Filling {
         self.loaders.load(&format!("restoring {path}"), &statement, content)
     }
 
+    /// The rows of one table of the layout, by schema and name.
+    pub fn table_named(&mut self, schema: &str, name: &str, content: &mut dyn Read) -> Result<()> {
+        let number = self.layout.tables.iter().position(|table| table.schema == schema && table.name == name);
+        let path = match number {
+            Some(number) => self.layout.tables[number].file(number),
+            None => format!("{schema}.{name}"),
+        };
+        self.table(&path, content)
+    }
+
     /// The contents of the large objects; their definitions came before.
     pub fn large_objects(&mut self, content: &mut dyn Read) -> Result<()> {
         let what = "restoring large objects";

@@ -8,6 +8,7 @@
 mod admin;
 mod filling;
 mod inspect;
+mod json;
 mod load;
 mod names;
 mod schema;
@@ -165,7 +166,7 @@ impl Target for PostgresTarget {
         context.progress.entries(1);
         match path.as_str() {
             "layout.json" => {
-                let layout = parse_layout(&read_text(content, &path, LAYOUT_BYTES_MAX)?)?;
+                let layout = parse_layout(serde_json::from_str(&read_text(content, &path, LAYOUT_BYTES_MAX)?))?;
                 self.filling = Some(self.create(context, layout)?);
                 Ok(())
             }
@@ -184,6 +185,11 @@ impl Target for PostgresTarget {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.post_data = Some(text);
                 Ok(())
+            }
+            document if !document.contains('/') && document.ends_with(".json") => {
+                let mut document = json::Document::open(Counted { content, context })?;
+                self.filling = Some(self.create(context, document.layout()?)?);
+                document.restore(self.filling()?)
             }
             _ => self.filling()?.table(&path, &mut Counted { content, context }),
         }
@@ -258,9 +264,9 @@ pub fn drill_place(settings: &ServerDatabaseSettings, id: &Id, client: &ClientSe
     admin::drill_url(&settings.url, settings.drill_url.as_deref(), id, client).map(|url| Place::Database { url })
 }
 
-fn parse_layout(text: &str) -> Result<Layout> {
-    let layout: Layout = serde_json::from_str(text).map_err(|cause| {
-        Error::new(ErrorKind::Damaged, format!("layout.json cannot be read: {cause}"), "Use another backup.").because(cause)
+fn parse_layout(text: serde_json::Result<Layout>) -> Result<Layout> {
+    let layout = text.map_err(|cause| {
+        Error::new(ErrorKind::Damaged, format!("the layout cannot be read: {cause}"), "Use another backup.").because(cause)
     })?;
     if layout.version > LAYOUT_VERSION {
         return Err(Error::new(
