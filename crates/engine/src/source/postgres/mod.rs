@@ -110,6 +110,12 @@ impl Source for PostgresSource {
     }
 }
 
+/// What the address's role lacks to back up everything, as the statements that give it; empty when nothing is missing.
+/// A role from which row-level security hides rows lacks something, too.
+pub fn check_privileges(settings: &ServerDatabaseSettings, client: &ClientSettings) -> Result<Vec<String>> {
+    layout::missing_privileges(&mut connect::connect(&Address::parse(&settings.url, client)?)?)
+}
+
 /// What the backup does not hold, by name. It lies elsewhere by its nature: the backup is not partial for it.
 fn warnings(captured: &Captured) -> Vec<String> {
     let layout = &captured.snapshot.layout;
