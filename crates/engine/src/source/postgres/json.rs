@@ -40,7 +40,8 @@ pub fn write(name: &str, captured: &mut Captured, reading: &Reading, out: &mut O
     let columns = columns(&mut captured.snapshot.exporter)?;
     let mut definitions = Vec::new();
     large_objects::definitions(&mut captured.snapshot.exporter, &mut definitions)?;
-    let definitions = String::from_utf8(definitions).map_err(|_| Error::internal("large objects' names are not UTF-8"))?;
+    let definitions =
+        String::from_utf8(definitions).map_err(|_| Error::internal("large objects' names are not UTF-8"))?;
     let layout = &captured.snapshot.layout;
     let header = Header::new(name, "postgresql", &layout.server_version);
     let sequences = by_hand::sequences_sql(&layout.sequences);
@@ -72,7 +73,8 @@ pub fn write(name: &str, captured: &mut Captured, reading: &Reading, out: &mut O
             document.finish()?;
             Ok(rows)
         });
-        let put = out.put(&format!("{name}.json"), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
+        let put =
+            out.put(&format!("{name}.json"), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
         drop(reader);
         prefetch.stop();
         let document = document.join().unwrap_or_else(|_| Err(Error::internal("writing JSON panicked")));
@@ -193,7 +195,8 @@ impl RowWriter {
             let Some(line) = rest else { return Err(Error::internal("a row has fewer values than columns")) };
             let (present, next) = next_field(line, &mut self.field);
             rest = next;
-            let value = if present { kind.value(&self.field, &mut self.scratch)? } else { crate::export::ValueRef::Null };
+            let value =
+                if present { kind.value(&self.field, &mut self.scratch)? } else { crate::export::ValueRef::Null };
             document.value(value)?;
         }
         document.end_row()

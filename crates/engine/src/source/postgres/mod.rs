@@ -9,13 +9,13 @@
 pub mod address;
 pub(crate) mod by_hand;
 pub(crate) mod connect;
+pub(crate) mod copy_text;
 pub(crate) mod database_properties;
 pub(crate) mod error;
 pub(crate) mod figures;
+pub(crate) mod json;
 pub(crate) mod large_objects;
 pub(crate) mod layout;
-pub(crate) mod copy_text;
-pub(crate) mod json;
 mod native;
 pub(crate) mod pg_dump;
 mod pipe;
@@ -48,7 +48,7 @@ pub struct PostgresSource {
 }
 
 /// What `capture` holds for `read`.
-struct Captured {
+pub(crate) struct Captured {
     snapshot: Snapshot,
     pre_data: String,
     post_data: String,
@@ -123,7 +123,9 @@ fn warnings(captured: &Captured) -> Vec<String> {
         format!("foreign table {table}: its definition is in the backup, its rows are on another server and are not")
     });
     let subscriptions = layout.subscriptions.iter().map(|name| {
-        format!("subscription {name} is not in the backup: a copy that subscribes would take the original's changes away")
+        format!(
+            "subscription {name} is not in the backup: a copy that subscribes would take the original's changes away"
+        )
     });
     foreign.chain(subscriptions).collect()
 }

@@ -97,7 +97,8 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let written = out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
+            let written =
+                out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
                 Ok(()) => reader.finish(),

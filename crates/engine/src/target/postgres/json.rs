@@ -48,7 +48,7 @@ impl<R: Read> Document<R> {
     /// The statements of one kind.
     fn text(&self, kind: &str) -> String {
         let statements = self.reader.schema().iter().filter(|object: &&SchemaObject| object.kind == kind);
-        statements.filter_map(|object| object.sql.as_deref()).map(|sql| format!("{sql};\n")).collect()
+        statements.filter_map(|object| object.sql.as_deref()).flat_map(|sql| [sql, ";\n"]).collect()
     }
 }
 

@@ -186,8 +186,8 @@ impl Target for PostgresTarget {
                 self.filling()?.post_data = Some(text);
                 Ok(())
             }
-            document if !document.contains('/') && document.ends_with(".json") => {
-                let mut document = json::Document::open(Counted { content, context })?;
+            _ if is_document(&path) => {
+                let document = json::Document::open(Counted { content, context })?;
                 self.filling = Some(self.create(context, document.layout()?)?);
                 document.restore(self.filling()?)
             }
@@ -266,7 +266,8 @@ pub fn drill_place(settings: &ServerDatabaseSettings, id: &Id, client: &ClientSe
 
 fn parse_layout(text: serde_json::Result<Layout>) -> Result<Layout> {
     let layout = text.map_err(|cause| {
-        Error::new(ErrorKind::Damaged, format!("the layout cannot be read: {cause}"), "Use another backup.").because(cause)
+        Error::new(ErrorKind::Damaged, format!("the layout cannot be read: {cause}"), "Use another backup.")
+            .because(cause)
     })?;
     if layout.version > LAYOUT_VERSION {
         return Err(Error::new(
@@ -278,12 +279,22 @@ fn parse_layout(text: serde_json::Result<Layout>) -> Result<Layout> {
     Ok(layout)
 }
 
+/// The JSON export is one document at the top, named after its component.
+fn is_document(path: &str) -> bool {
+    let path = Path::new(path);
+    path.components().count() == 1 && path.extension().is_some_and(|extension| extension == "json")
+}
+
 fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<String> {
     let mut bytes = Vec::new();
     let read = content.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(|error| vault::error::from_io(format!("reading {path}"), error))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Error::new(ErrorKind::TooLarge, format!("{path} is longer than {bytes_max} bytes"), "Is it an export of ours?"));
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("{path} is longer than {bytes_max} bytes"),
+            "Is it an export of ours?",
+        ));
     }
     String::from_utf8(bytes).map_err(|cause| {
         Error::new(ErrorKind::Damaged, format!("{path} is not UTF-8"), "Use another backup.").because(cause)

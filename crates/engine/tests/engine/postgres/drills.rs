@@ -34,6 +34,7 @@ fn a_drill_restores_into_a_scratch_database_on_a_named_server_and_leaves_nothing
     let swept = sweep_drills(&drills.url("postgres"), name, &client()).unwrap();
     assert_eq!(swept.len(), 1);
     assert!(swept[0].ends_with("__drill_bbbbbbbbbbbb") && swept[0].len() <= 63, "{swept:?}");
-    let left = drills.sql("postgres", "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate");
+    let left = drills
+        .sql("postgres", "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate");
     assert_eq!(left, "a_rather__drill_aaaaaaaaaaaa postgres");
 }

@@ -63,9 +63,15 @@ fn rows_hidden_by_row_level_security_are_an_error_never_a_smaller_backup() {
     );
     let error = backup_with(&settings, Export::Native, false).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert!(error.hint().contains("ALTER ROLE backup BYPASSRLS; -- row-level security hides rows of public.orders"), "{}", error.hint());
+    assert!(
+        error.hint().contains("ALTER ROLE backup BYPASSRLS; -- row-level security hides rows of public.orders"),
+        "{}",
+        error.hint()
+    );
     server.sql("shop", "ALTER ROLE backup BYPASSRLS");
-    let Figures::Database(figures) = backup_with(&settings, Export::Native, false).unwrap().manifest.figures else { panic!() };
+    let Figures::Database(figures) = backup_with(&settings, Export::Native, false).unwrap().manifest.figures else {
+        panic!()
+    };
     let orders = figures.tables.iter().find(|table| table.name == "orders").unwrap();
     assert_eq!(orders.rows, 100);
 }
@@ -189,7 +195,8 @@ fn what_stands_in_a_restores_way_is_found_before_anything_is_touched() {
 fn no_password_is_ever_shown() {
     let server = Server::start();
     server.sql("postgres", "CREATE ROLE locked LOGIN PASSWORD 'geheim'");
-    std::fs::write(server.data().join("pg_hba.conf"), "host all postgres all trust\nhost all all all scram-sha-256\n").unwrap();
+    std::fs::write(server.data().join("pg_hba.conf"), "host all postgres all trust\nhost all all all scram-sha-256\n")
+        .unwrap();
     server.sql("postgres", "SELECT pg_reload_conf()");
     let url = |password: &str| server.url("postgres").replace("postgres@", &format!("locked{password}@"));
     while backup_with(&settings(&url("")), Export::Native, false).is_ok() {}

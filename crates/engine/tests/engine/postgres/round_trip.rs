@@ -22,8 +22,12 @@ fn pg_dump(server: &Server, database: &str) -> String {
 fn oracle(server: &Server, from: &str, to: &str) {
     server.sql("postgres", &format!("CREATE DATABASE {to}"));
     let mut dump = server.client("pg_dump").args(["-Fc", "-d", from]).stdout(Stdio::piped()).spawn().unwrap();
-    let restore =
-        server.client("pg_restore").args(["--exit-on-error", "-d", to]).stdin(dump.stdout.take().unwrap()).output().unwrap();
+    let restore = server
+        .client("pg_restore")
+        .args(["--exit-on-error", "-d", to])
+        .stdin(dump.stdout.take().unwrap())
+        .output()
+        .unwrap();
     assert!(restore.status.success(), "{}", String::from_utf8_lossy(&restore.stderr));
     assert!(dump.wait().unwrap().success());
 }
