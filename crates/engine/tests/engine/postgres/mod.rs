@@ -5,6 +5,7 @@ mod generated;
 mod refusals;
 mod round_trip;
 mod swap;
+mod tls;
 
 use engine::config::component::ServerDatabaseSettings;
 use engine::manifest::{ComponentManifest, Export, Figures};
