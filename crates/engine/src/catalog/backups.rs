@@ -473,6 +473,13 @@ impl Catalog {
         rows.collect::<rusqlite::Result<_>>().map_err(doing)
     }
 
+    /// Bytes of a component in the newest succeeded backup of a plan: what progress expects of the next.
+    pub fn component_bytes_last(&self, plan: &str, component: &str) -> Result<Option<u64>> {
+        let newest = self.backup_latest(Some(plan))?;
+        let components = newest.map(|record| record.components).unwrap_or_default();
+        Ok(components.iter().find(|summary| summary.name == component).map(|summary| summary.bytes))
+    }
+
     /// Figures by plan and tier.
     pub fn backup_figures(&self) -> Result<Vec<TierFigures>> {
         let doing = |cause| failed("counting the backups", cause);
