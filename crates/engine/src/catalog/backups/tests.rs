@@ -1,5 +1,6 @@
 use super::*;
-use crate::manifest::{ComponentManifest, Figures, Format};
+use crate::catalog::Failure;
+use crate::manifest::{ComponentKind, ComponentManifest, Figures, Format};
 use std::collections::BTreeMap;
 
 fn at(second: i64) -> Timestamp {
