@@ -5,6 +5,7 @@
 //! comes in as a value, the time through a [`Clock`](clock::Clock), news go out through a [`vault::Progress`].
 
 pub mod backup;
+pub mod below;
 pub mod catalog;
 pub mod clock;
 pub mod config;
@@ -16,10 +17,13 @@ pub mod hash;
 pub mod hooks;
 pub mod id;
 pub mod manifest;
+pub mod naming;
 pub mod notify;
+pub mod recovery_kit;
 pub mod restore;
 pub mod retention;
 pub mod schedule;
+pub mod scratch;
 pub mod source;
 pub mod target;
 pub mod verify;
