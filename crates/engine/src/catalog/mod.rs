@@ -13,6 +13,7 @@ pub mod backups;
 pub mod jobs;
 pub mod outbox;
 pub mod restores;
+mod row;
 pub mod sessions;
 pub mod settings;
 pub mod tokens;
