@@ -22,6 +22,7 @@ pub mod retention;
 pub mod schedule;
 pub mod source;
 pub mod target;
+pub mod tree;
 pub mod verify;
 
 pub use vault::{Error, ErrorKind, Result};
