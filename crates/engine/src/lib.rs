@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod scratch;
 pub mod source;
 pub mod target;
+pub mod tree;
 pub mod verify;
 
 pub use vault::{Error, ErrorKind, Result};
