@@ -1,0 +1,4 @@
+//! What `vault` promises, from outside.
+
+mod archives;
+mod samples;
