@@ -17,7 +17,7 @@ pub(crate) struct ArchiveSink<'a> {
 }
 
 enum Sealing {
-    Sealed(EnvelopeWriter),
+    Sealed(Box<EnvelopeWriter>),
     Plain(Box<dyn ObjectWriter>),
 }
 
@@ -31,7 +31,7 @@ impl<'a> ArchiveSink<'a> {
     ) -> Result<Self> {
         let object = store.create(name)?;
         let sealing = match key {
-            Some(key) => Sealing::Sealed(EnvelopeWriter::create(object, key)?),
+            Some(key) => Sealing::Sealed(Box::new(EnvelopeWriter::create(object, key)?)),
             None => Sealing::Plain(object),
         };
         let writer = CompressionWriter::new(sealing, compression, threads)?;

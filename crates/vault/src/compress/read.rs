@@ -112,9 +112,9 @@ impl DecompressionReader {
 
     /// Where the writer's [`mark`](super::CompressionWriter::mark) begins, if the object ends with one.
     pub(crate) fn marked(source: &mut dyn ObjectReader, format: CompressionFormat) -> Result<Option<u64>> {
-        let (tail_bytes, parse): (usize, fn(&[u8]) -> Option<u64>) = match format {
-            CompressionFormat::Gzip => (gzip::MARK_BYTES, gzip::parse_mark),
-            CompressionFormat::Zstd => (zstandard::MARK_BYTES, zstandard::parse_mark),
+        let tail_bytes = match format {
+            CompressionFormat::Gzip => gzip::MARK_BYTES,
+            CompressionFormat::Zstd => zstandard::MARK_BYTES,
             CompressionFormat::None => return Ok(None),
         };
         let reading = |cause| from_io("reading the end of the archive", cause);
@@ -123,7 +123,9 @@ impl DecompressionReader {
         source.seek(SeekFrom::Start(start)).map_err(reading)?;
         let mut tail = Vec::with_capacity(tail_bytes);
         source.take(tail_bytes as u64).read_to_end(&mut tail).map_err(reading)?;
-        Ok(parse(&tail).filter(|offset| *offset < start))
+        let offset =
+            if format == CompressionFormat::Gzip { gzip::parse_mark(&tail) } else { zstandard::parse_mark(&tail) };
+        Ok(offset.filter(|offset| *offset < start))
     }
 
     fn next_piece(&mut self) -> Result<bool> {
@@ -256,7 +258,7 @@ fn feed_stream(stream: &mut impl Read, input: &Input) -> Result<()> {
 
 /// Errors of the source are ours already ([`Counted`] sees to it): all others are the decompressor's.
 fn classify(cause: io::Error) -> Error {
-    if cause.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+    if cause.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>) {
         return from_io("reading the archive", cause);
     }
     match cause.kind() {

@@ -8,7 +8,7 @@ use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Error, ErrorKind, Result, from_io};
 use std::io::{self, Read};
 
-/// Parses a tar stream: [`next`](Self::next) gives an entry, reading `self` gives its content.
+/// Parses a tar stream: [`next_entry`](Self::next_entry) gives an entry, reading `self` gives its content.
 ///
 /// Reads the pax, ustar and GNU dialects, but neither GNU's sparse maps nor archives of several volumes.
 pub struct TarParser<R> {
@@ -36,7 +36,7 @@ impl<R: Read> TarParser<R> {
     }
 
     /// The next entry; `None` after the end marker, when everything behind it was read too.
-    pub fn next(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         self.skip_content()?;
         let mut pax = self.globals.clone();
         self.extension_bytes_left = PAX_BYTES_MAX;
@@ -155,7 +155,7 @@ impl<R: Read> TarParser<R> {
     }
 }
 
-/// Content of the entry that [`next`](Self::next) gave last.
+/// Content of the entry that [`next_entry`](Self::next_entry) gave last.
 impl<R: Read> Read for TarParser<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.content_left).unwrap_or(usize::MAX));

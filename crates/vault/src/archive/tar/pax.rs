@@ -211,7 +211,7 @@ mod tests {
             sparse in any::<bool>(),
         ) {
             let modified = Some(Timestamp { seconds: seconds.into(), nanoseconds });
-            let pax = Pax { path, modified, uid, xattrs, sparse, ..Pax::default() };
+            let pax = Pax { path, uid, modified, xattrs, sparse, ..Pax::default() };
             let mut back = Pax::default();
             back.decode(&pax.encode()).unwrap();
             prop_assert_eq!(back, pax);

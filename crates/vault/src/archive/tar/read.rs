@@ -38,7 +38,7 @@ impl EntryReader for TarReader {
 
     fn visit(&mut self, selection: &Selection, visitor: &mut dyn EntryVisitor) -> Result<()> {
         let mut parser = TarParser::new(self.source.read()?);
-        while let Some(entry) = parser.next()? {
+        while let Some(entry) = parser.next_entry()? {
             if !is_manifest(&entry) && selection.matches(&entry.path) {
                 visitor.entry(&entry, &mut parser)?;
             }
@@ -54,7 +54,7 @@ fn is_manifest(entry: &Entry) -> bool {
 /// The last entry of that name.
 fn find_manifest(mut parser: TarParser<impl Read>) -> Result<Option<Vec<u8>>> {
     let mut found = None;
-    while let Some(entry) = parser.next()? {
+    while let Some(entry) = parser.next_entry()? {
         if is_manifest(&entry) {
             let mut manifest = Vec::new();
             (&mut parser)

@@ -2,6 +2,9 @@ use super::parse::TarParser;
 use super::{BLOCK_BYTES, padding_bytes};
 use crate::error::ErrorKind;
 
+/// Name, kind, link target.
+type Given = (&'static [u8], tar::EntryType, &'static [u8]);
+
 fn archive(build: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     build(&mut builder);
@@ -25,7 +28,7 @@ fn entry(builder: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType,
 fn first_error(bytes: &[u8]) -> ErrorKind {
     let mut parser = TarParser::new(bytes);
     loop {
-        match parser.next() {
+        match parser.next_entry() {
             Ok(Some(_)) => {}
             Ok(None) => panic!("read without an error"),
             Err(error) => return error.kind(),
@@ -35,7 +38,7 @@ fn first_error(bytes: &[u8]) -> ErrorKind {
 
 fn paths(bytes: &[u8]) -> Vec<String> {
     let mut parser = TarParser::new(bytes);
-    std::iter::from_fn(|| parser.next().unwrap()).map(|entry| entry.path.to_string()).collect()
+    std::iter::from_fn(|| parser.next_entry().unwrap()).map(|entry| entry.path.to_string()).collect()
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn padding_fills_blocks() {
 #[test]
 fn entries_that_lead_outside_are_unsafe() {
     use tar::EntryType as T;
-    let cases: &[(&str, &[(&[u8], T, &[u8])])] = &[
+    let cases: &[(&str, &[Given])] = &[
         ("absolute", &[(b"/etc/passwd", T::Regular, b"")]),
         ("parent", &[(b"a/../../b", T::Regular, b"")]),
         ("parent at the end", &[(b"a/..", T::Directory, b"")]),
