@@ -6,6 +6,7 @@
 use super::is_secret;
 use crate::{Error, ErrorKind, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,7 +29,8 @@ pub enum Decision {
 pub struct Filter {
     include: Option<Gitignore>,
     exclude: Option<Gitignore>,
-    secrets: bool,
+    everything: bool,
+    held: BTreeSet<Vec<u8>>,
 }
 
 impl Filter {
@@ -36,17 +38,24 @@ impl Filter {
     ///
     /// A pattern that is no glob is an [`ErrorKind::Config`] that names it.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self> {
-        Ok(Self { include: patterns("include", include)?, exclude: patterns("exclude", exclude)?, secrets: false })
+        Ok(Self { include: patterns("include", include)?, exclude: patterns("exclude", exclude)?, everything: false, held: BTreeSet::new() })
     }
 
     /// Takes everything, secrets as well: for looking at what lies somewhere, not for backing it up.
     pub const fn everything() -> Self {
-        Self { include: None, exclude: None, secrets: true }
+        Self { include: None, exclude: None, everything: true, held: BTreeSet::new() }
     }
 
     /// What becomes of the entry at `path`; `included` says whether a folder above it was taken by an include pattern.
     pub fn decide(&self, path: &[u8], is_folder: bool, included: bool) -> Decision {
-        if !self.secrets && is_secret(path.rsplit(|&b| b == b'/').next().unwrap_or(path)) {
+        if self.everything || self.held.contains(path) {
+            return Decision::Take;
+        }
+        // A file system's own folder, where the component's folder is a mount point.
+        if path == b"lost+found" && is_folder {
+            return Decision::Leave;
+        }
+        if is_secret(path.rsplit(|&b| b == b'/').next().unwrap_or(path)) {
             return Decision::Secret;
         }
         let path = Path::new(OsStr::from_bytes(path));
@@ -62,6 +71,29 @@ impl Filter {
         } else {
             Decision::Leave
         }
+    }
+
+    /// Takes these as well, with all that lies below them: what a backup holds though the patterns of today leave it out.
+    pub fn hold(&mut self, paths: impl IntoIterator<Item = Vec<u8>>) {
+        self.held.extend(paths);
+    }
+
+    /// The topmost part of `path` that would be left out, and so everything below it.
+    pub fn leaves_out<'p>(&self, path: &'p [u8], is_folder: bool) -> Option<&'p [u8]> {
+        let mut included = self.includes_all();
+        let ends = path.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let part = &path[..end];
+            if self.held.contains(part) {
+                return None;
+            }
+            match self.decide(part, is_folder || end < path.len(), included) {
+                Decision::Take => included = true,
+                Decision::Pass => {}
+                Decision::Leave | Decision::Secret => return Some(part),
+            }
+        }
+        None
     }
 
     /// Whether entries directly below the component's folder count as [included](Self::decide).

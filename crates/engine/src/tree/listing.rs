@@ -197,10 +197,21 @@ pub fn entry_of(
     Ok(Some(Entry { path, kind, metadata }))
 }
 
+/// Which entries a component's source hands over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// All of them; further names of a file are hard links.
+    All,
+    /// Each name of a file is a file of its own.
+    NoHardLinks,
+    /// The same, and no folders.
+    NoFolders,
+}
+
 /// Measures a tree that nobody changes meanwhile: anything that cannot be read is an error.
-pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], hard_links: bool) -> io::Result<Listing> {
+pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], kinds: Kinds) -> io::Result<Listing> {
     let everything = Filter::everything();
-    let mut walk = Walk::new(root, Options { filter: &everything, one_file_system: false })?;
+    let mut walk = Walk::new(root, Options { filter: &everything, one_file_system: false, tell_left_out: false })?;
     let mut reader = MetadataReader::new();
     let mut first_names = FirstNames::default();
     let mut listing = Listing::new(hash_key);
@@ -209,6 +220,9 @@ pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], hard_links: bool) -> io::
             Step::Entry(found) => found,
             Step::LeftOut(left_out) => return Err(unmeasurable(left_out.reason)),
         };
+        if kinds == Kinds::NoFolders && found.kind == FileType::Directory {
+            continue;
+        }
         let size = found.stat.st_size as u64;
         let mut lost = None;
         let entry = entry_of(&walk, found, &mut reader, &mut |error| lost = Some(error))?;
@@ -216,7 +230,7 @@ pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], hard_links: bool) -> io::
             return Err(error);
         }
         let Some(mut entry) = entry else { continue };
-        if hard_links
+        if kinds == Kinds::All
             && matches!(entry.kind, EntryKind::File { .. })
             && let Some(target) = first_names.earlier(&entry)
         {

@@ -143,6 +143,11 @@ pub fn apply_at(folder: BorrowedFd<'_>, name: &CStr, metadata: &Metadata, is_lin
     Ok(withheld)
 }
 
+/// Gives an open file or folder its time of modification.
+pub fn set_times(handle: BorrowedFd<'_>, metadata: &Metadata) -> io::Result<()> {
+    Ok(futimens(handle, &times(metadata))?)
+}
+
 /// A setuid bit belongs to its owner: without the one, not the other.
 fn mode_for(metadata: &Metadata, owned: bool) -> u32 {
     metadata.mode & if owned { 0o7777 } else { 0o1777 }

@@ -12,7 +12,10 @@ pub mod names;
 pub mod remove;
 pub mod walk;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, openat};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::OwnedFd;
 
 /// What lies beside live data ends so, followed by the restore's id: `uploads.strongroom-0123456789ab`.
 pub const BESIDE: &str = ".strongroom-";
@@ -32,6 +35,15 @@ pub fn is_beside(name: &[u8]) -> bool {
 /// Whether a name is a file of secrets that is never backed up: `.env`, `.env.*`, but not `.env.example`.
 pub fn is_secret(name: &[u8]) -> bool {
     name == b".env" || (name.starts_with(b".env.") && name != b".env.example")
+}
+
+/// Opens the folder at `path` below `root`; symbolic links are not followed. An empty path is the root itself.
+pub(crate) fn open_below(root: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+    let mut folder = openat(root, c".", FOLDER, Mode::empty())?;
+    for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
+        folder = openat(&folder, CString::new(part)?, FOLDER, Mode::empty())?;
+    }
+    Ok(folder)
 }
 
 #[cfg(test)]

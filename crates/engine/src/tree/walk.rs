@@ -32,7 +32,7 @@ pub struct Found {
     pub only_on_the_way: bool,
 }
 
-/// An entry that does not get into the backup though no pattern leaves it out.
+/// An entry that does not get into the backup.
 pub struct LeftOut {
     /// Path below the root, raw.
     pub path: Vec<u8>,
@@ -43,6 +43,8 @@ pub struct LeftOut {
 /// Why an entry does not get into the backup.
 #[derive(Debug)]
 pub enum Reason {
+    /// A pattern; only told to those who [ask](Options::tell_left_out).
+    Pattern,
     /// Its name says that it holds secrets.
     Secret,
     /// A socket.
@@ -62,6 +64,8 @@ pub struct Options<'a> {
     pub filter: &'a Filter,
     /// Do not leave the root's file system.
     pub one_file_system: bool,
+    /// Tell also what patterns leave out.
+    pub tell_left_out: bool,
 }
 
 struct Frame {
@@ -164,6 +168,7 @@ impl<'a> Walk<'a> {
         };
         let decision = self.options.filter.decide(&self.path, kind == FileType::Directory, included);
         match (decision, kind) {
+            (Decision::Leave, _) if self.options.tell_left_out => return Some(self.left_out(Reason::Pattern)),
             (Decision::Leave, _) => return None,
             (Decision::Secret, _) => return Some(self.left_out(Reason::Secret)),
             (_, FileType::Socket) => return Some(self.left_out(Reason::Socket)),

@@ -9,7 +9,8 @@ mod content;
 mod read;
 mod warnings;
 
-pub(super) use content::{FileContent, Growth, open_file};
+pub(crate) use content::open_file;
+pub(super) use content::{FileContent, Growth};
 pub(super) use read::{Style, TreeReader, open_root};
 pub(super) use warnings::Warnings;
 

@@ -73,7 +73,7 @@ impl TreeReader<'_> {
         let root = open_root(self.name, self.path)?;
         let failed = |cause| Error::io(format!("reading the folder {}", self.path.display()), cause);
         let folder = root_folder(&root).map_err(failed)?;
-        let options = Options { filter: self.filter, one_file_system: self.one_file_system };
+        let options = Options { filter: self.filter, one_file_system: self.one_file_system, tell_left_out: false };
         let mut walk = Walk::new(root, options).map_err(failed)?;
         let mut run = Run {
             context,
@@ -223,6 +223,7 @@ impl Run<'_> {
                     format!("{path}: left out: files of this name hold secrets and are never backed up"),
                 );
             }
+            Reason::Pattern => {}
             Reason::Socket => warnings.note(context, format!("{path}: left out: it is a socket")),
             Reason::Device => warnings.note(context, format!("{path}: left out: it is a device")),
             Reason::OtherFileSystem => {
