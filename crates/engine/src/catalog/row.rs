@@ -1,6 +1,7 @@
 //! Columns of a row as values of ours: times are milliseconds since 1970, ids are text.
 
 use crate::id::Id;
+use crate::{Error, ErrorKind};
 use jiff::Timestamp;
 use rusqlite::{Row, types::Type};
 
@@ -40,4 +41,13 @@ pub(super) fn json_optional<T: serde::de::DeserializeOwned>(
         .map(|text| serde_json::from_str(&text))
         .transpose()
         .map_err(|cause| wrong(column, Type::Text, cause))
+}
+
+/// One of a set of names.
+pub(super) fn named<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let name: String = row.get(column)?;
+    parse(&name).ok_or_else(|| {
+        let cause = Error::new(ErrorKind::Unsupported, format!("a record says {name:?}"), "Use the newer program.");
+        wrong(column, Type::Text, cause)
+    })
 }
