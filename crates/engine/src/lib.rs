@@ -5,6 +5,7 @@
 //! comes in as a value, the time through a [`Clock`](clock::Clock), news go out through a [`vault::Progress`].
 
 pub mod backup;
+pub mod below;
 pub mod catalog;
 pub mod clock;
 pub mod config;
@@ -16,12 +17,16 @@ pub mod hash;
 pub mod hooks;
 pub mod id;
 pub mod manifest;
+pub mod naming;
 pub mod notify;
+pub mod recovery_kit;
 pub mod restore;
 pub mod retention;
 pub mod schedule;
+pub mod scratch;
 pub mod source;
 pub mod target;
+pub mod tree;
 pub mod verify;
 
 pub use vault::{Error, ErrorKind, Result};
