@@ -1,24 +1,26 @@
 //! Removes what the retention no longer keeps: planned, shown, then carried out.
 //!
-//! Order of deleting is the reverse of writing: the record is marked as going (it leaves the catalog), then the sidecar, then
-//! the archive. A crash in between leaves an archive without a record, which the next cleanup finds and removes: its id
-//! stands in the list of what is being removed.
+//! Order of deleting is the reverse of writing: the record, the sidecar, the archive. A note laid down before says what is
+//! going: after a crash in between, the next start of any command removes the rest.
 //!
 //! Only what our records own is touched; other people's files in the folder are not.
 
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
-use crate::manifest::{State, Tier};
-use crate::retention::{self, RetentionPlan};
+use crate::manifest::State;
+use crate::restore::journal::write_durably;
+use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
 use crate::storage::Location;
 use crate::{Error, ErrorKind, Result, naming, restore};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::Arc;
+use vault::error::IoContext;
 use vault::{Progress, Store};
 
 /// The steps that a cleanup reports.
-pub const STEPS: &[&str] = &["cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
+pub const STEPS: &[&str] = &["cleanup.noted", "cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
 
 /// What a cleanup did.
 #[derive(Debug, Serialize)]
@@ -35,15 +37,33 @@ pub struct Cleaned {
 
 /// What a cleanup would remove, and why everything else stays.
 pub fn plan(room: &Room) -> Result<RetentionPlan> {
-    let records = room.catalog.backups_all()?;
+    Ok(retention::plan(&candidates(room)?, &room.config.retention, room.now()))
+}
+
+fn candidates(room: &Room) -> Result<Vec<Candidate>> {
     let restores = room.catalog.restores()?;
-    Ok(retention::plan(&records, &restores, &room.config.retention, room.now()))
+    let undo_until = |id: &Id| {
+        restores.iter().find(|restore| restore.pre_restore_id.as_ref() == Some(id)).and_then(|restore| restore.undo_until)
+    };
+    let candidate = |record: BackupRecord| {
+        Ok(Candidate {
+            undo_until: undo_until(&record.id),
+            in_use: room.locks.is_being_read(&record.id)?,
+            collapsed: record.collapsed.as_ref().is_some_and(|collapse| !collapse.acknowledged),
+            id: record.id,
+            plan: record.plan,
+            tier: record.tier,
+            state: record.state,
+            started_at: record.started_at,
+            pinned: record.pinned,
+        })
+    };
+    room.catalog.backups_all()?.into_iter().map(candidate).collect()
 }
 
 /// Removes what the retention no longer keeps, restores whose undo has expired, and litter.
 pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Cleaned> {
-    let _lock = room.lock_everything()?;
-    finish_removals(room, progress)?;
+    let _lock = room.lock_everything("cleanup")?;
     let expired = restore::expire(room, progress)?;
     let plan = plan(room)?;
     let mut freed_bytes = 0;
@@ -63,7 +83,7 @@ pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<C
 
 /// Deletes one backup because somebody says so.
 pub fn delete(room: &Room, wanted: &str, force: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
-    let _lock = room.lock_everything()?;
+    let _lock = room.lock_everything("delete")?;
     let record = room.catalog.backup(wanted)?;
     let allowed = may_delete(room, &record, force);
     if let Err(error) = allowed {
@@ -77,37 +97,38 @@ pub fn delete(room: &Room, wanted: &str, force: bool, actor: &Actor, progress: &
 }
 
 fn may_delete(room: &Room, record: &BackupRecord, force: bool) -> Result<()> {
-    let refused = |why: String, hint: &str| Err(Error::new(ErrorKind::Refused, format!("the backup {} was not deleted: {why}", record.id), hint));
+    let refused = |why: &str, hint: &str| {
+        Err(Error::new(ErrorKind::Refused, format!("the backup {} was not deleted: {why}", record.id), hint))
+    };
     if record.pinned {
-        return refused("it is pinned".to_owned(), "Unpin it first: `strongroom unpin`.");
+        return refused("it is pinned", "Unpin it first: `strongroom unpin`.");
     }
     if record.state == State::Running {
-        return refused("it is still running".to_owned(), "Wait for its end, or stop it.");
+        return refused("it is still running", "Wait for its end, or stop it.");
     }
-    let good = |other: &BackupRecord| other.state == State::Succeeded && other.plan == record.plan && other.tier != Tier::PreRestore;
-    let newest = room.catalog.backups_all()?.into_iter().find(good);
-    if !force && newest.is_some_and(|newest| newest.id == record.id) {
-        return refused(
-            format!("it is the newest good one of the plan {}", record.plan),
-            "Take another backup first, or insist with --force.",
-        );
+    match retention::refuse_deletion(&record.id, &candidates(room)?) {
+        Some(why) if !force => refused(&why, "Take another backup first, or insist with --force."),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Removes one backup. Its id is noted first, so that whoever comes after a crash removes the rest.
+/// Removes one backup. A note that it is going is laid down first: whoever comes after a crash removes the rest.
 fn remove(room: &Room, record: &BackupRecord, progress: &Arc<dyn Progress>) -> Result<()> {
+    let _lock = room.locks.removing(&record.id)?;
     let location = record.location.as_deref().map(|text| Location::parse(room, text)).transpose();
     let location = match location {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         other => other?,
     };
-    room.catalog.backup_remove(&record.id)?;
+    let note = Note::leave(room, &record.id)?;
+    progress.step("cleanup.noted");
+    room.catalog.backup_forget(&record.id)?;
     progress.step("cleanup.unlisted");
     if let Some(Location::Archive { store, name }) = location {
-        remove_archive(&*store, &name, progress)?;
+        remove_archive(store.as_ref(), &name, progress)?;
     }
-    room.catalog.backup_removed(&record.id)?;
+    room.locks.forget(&record.id)?;
+    note.take_away()?;
     progress.step("cleanup.forgotten");
     Ok(())
 }
@@ -120,16 +141,49 @@ fn remove_archive(store: &dyn Store, name: &str, progress: &Arc<dyn Progress>) -
     Ok(())
 }
 
-/// Removes the archives of backups whose removal a crash interrupted.
-fn finish_removals(room: &Room, progress: &Arc<dyn Progress>) -> Result<()> {
-    let going = room.catalog.backups_being_removed()?;
-    if going.is_empty() {
+/// Finishes removals that a crash interrupted.
+pub(crate) fn finish_removals(room: &Room, progress: &Arc<dyn Progress>) -> Result<()> {
+    let notes = Note::all(room)?;
+    if notes.is_empty() {
         return Ok(());
     }
-    for object in room.store.list("")? {
-        if naming::id_in_name(&object.name).is_some_and(|id| going.contains(&id)) {
-            remove_archive(&*room.store, &object.name, progress)?;
+    let objects = room.store.list("")?;
+    for note in notes {
+        room.catalog.backup_forget(&note.id)?;
+        for object in objects.iter().filter(|object| naming::id_in_name(&object.name).as_ref() == Some(&note.id)) {
+            remove_archive(room.store.as_ref(), &object.name, progress)?;
         }
+        room.locks.forget(&note.id)?;
+        note.take_away()?;
     }
-    going.iter().try_for_each(|id| room.catalog.backup_removed(id))
+    Ok(())
+}
+
+/// An empty file in the state folder that says: this backup is being removed.
+struct Note {
+    id: Id,
+    path: PathBuf,
+}
+
+impl Note {
+    fn leave(room: &Room, id: &Id) -> Result<Self> {
+        let folder = room.state_folder().join("removing");
+        std::fs::create_dir_all(&folder).doing(|| format!("making the folder {}", folder.display()))?;
+        let path = folder.join(id.as_str());
+        write_durably(&path, b"")?;
+        Ok(Self { id: id.clone(), path })
+    }
+
+    fn all(room: &Room) -> Result<Vec<Self>> {
+        let Ok(entries) = std::fs::read_dir(room.state_folder().join("removing")) else { return Ok(Vec::new()) };
+        let note = |entry: std::fs::DirEntry| {
+            let id = Id::parse(&entry.file_name().to_string_lossy()).ok()?;
+            Some(Self { id, path: entry.path() })
+        };
+        Ok(entries.flatten().filter_map(note).collect())
+    }
+
+    fn take_away(self) -> Result<()> {
+        std::fs::remove_file(&self.path).doing(|| format!("removing {}", self.path.display()))
+    }
 }

@@ -1,7 +1,7 @@
 //! From a component's settings to its source and its target, and back from a manifest to its settings.
 
 use crate::config::component::{
-    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, SqliteSettings,
+    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings, SqliteSettings,
     default_config_files, default_log_patterns,
 };
 use crate::manifest::{ComponentKind, Export, Format};
@@ -27,9 +27,8 @@ pub fn source(component: &ComponentConfig, format: Format) -> Result<Box<dyn Sou
         ComponentSettings::Files(settings) => Box::new(source::files::FilesSource::new(name, settings)?),
         ComponentSettings::Config(settings) => Box::new(source::config::ConfigSource::new(name, settings)?),
         ComponentSettings::Logs(settings) => Box::new(source::logs::LogsSource::new(name, settings)?),
-        ComponentSettings::Sqlite(settings) => Box::new(source::sqlite::SqliteSource::new(name, settings)?),
-        ComponentSettings::Postgres(settings) => Box::new(source::postgres::PostgresSource::new(name, settings)?),
-        ComponentSettings::Mysql(settings) => Box::new(source::mysql::MysqlSource::new(name, settings)?),
+        ComponentSettings::Sqlite(settings) => Box::new(source::sqlite::SqliteSource::new(name, settings)),
+        ComponentSettings::Postgres(_) | ComponentSettings::Mysql(_) => return Err(not_yet()),
     })
 }
 
@@ -41,9 +40,12 @@ pub fn target(component: &ComponentConfig, place: Place) -> Result<Box<dyn Targe
         ComponentSettings::Config(settings) => Box::new(target::config::ConfigTarget::new(name, settings, place)?),
         ComponentSettings::Logs(settings) => Box::new(target::logs::LogsTarget::new(name, settings, place)?),
         ComponentSettings::Sqlite(settings) => Box::new(target::sqlite::SqliteTarget::new(name, settings, place)?),
-        ComponentSettings::Postgres(settings) => Box::new(target::postgres::PostgresTarget::new(name, settings, place)?),
-        ComponentSettings::Mysql(settings) => Box::new(target::mysql::MysqlTarget::new(name, settings, place)?),
+        ComponentSettings::Postgres(_) | ComponentSettings::Mysql(_) => return Err(not_yet()),
     })
+}
+
+fn not_yet() -> Error {
+    Error::new(ErrorKind::Unsupported, "this build knows no server databases", "Use a build that does.")
 }
 
 impl ComponentConfig {
@@ -92,8 +94,79 @@ impl ComponentConfig {
         Ok(Self { name: name.to_owned(), settings })
     }
 
+    /// For journals: without what is nobody's business.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut copy = self.clone();
+        if let ComponentSettings::Postgres(settings) | ComponentSettings::Mysql(settings) = &mut copy.settings {
+            settings.url = redact_url(&settings.url);
+            settings.drill_url = settings.drill_url.as_deref().map(redact_url);
+        }
+        copy
+    }
+
+    /// Settings for a database component that only a manifest knows, at an address of the caller's.
+    pub fn for_database(name: &str, kind: ComponentKind, url: &str) -> Result<Self> {
+        let settings = ServerDatabaseSettings {
+            url: url.to_owned(),
+            export: None,
+            connections: None,
+            content_hash_bytes_max: None,
+            drill_url: None,
+            tools_folder: None,
+        };
+        let settings = match kind {
+            ComponentKind::Postgres => ComponentSettings::Postgres(settings),
+            ComponentKind::Mysql => ComponentSettings::Mysql(settings),
+            other => {
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("{name} is a {} component: it cannot be restored into a database", other.name()),
+                    "Name the database's component with --component, or give a folder with --to.",
+                ));
+            }
+        };
+        Ok(Self { name: name.to_owned(), settings })
+    }
+
     /// Settings that serve to restore elsewhere: only the kind and the name matter.
     pub fn elsewhere(name: &str, kind: ComponentKind, folder: &Path) -> Result<Self> {
         Self::from_origin(name, kind, name, folder)
+    }
+}
+
+/// An address without its password.
+pub fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(authority_end);
+    let authority = match authority.rsplit_once('@') {
+        Some((credentials, host)) => {
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            format!("{user}@{host}")
+        }
+        None => authority.to_owned(),
+    };
+    let tail = match tail.split_once('?') {
+        Some((path, query)) => {
+            let kept: Vec<_> = query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
+            if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+        }
+        None => tail.to_owned(),
+    };
+    format!("{scheme}://{authority}{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_survive_in_an_address() {
+        for url in ["postgres://crm:s3cr3t@db/crm", "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require", "mysql://crm@db/crm?password=s3cr3t&x=1"] {
+            let shown = redact_url(url);
+            assert!(!shown.contains("s3"), "{shown}");
+            assert!(shown.contains("crm@db"), "{shown}");
+        }
     }
 }

@@ -13,10 +13,14 @@ use crate::scratch::Scratch;
 use crate::target::{Context, Place};
 use crate::{Error, ErrorKind, Result, component, source};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vault::Progress;
+use vault::error::IoContext;
+
+/// An assertion that takes longer has failed.
+const ASSERTION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a drill found.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +48,7 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
     room.audit(actor, "drill", subject, result.as_ref().map(|_| ()), details)?;
     if let (Ok(drilled), true) = (&result, backup.cataloged) {
         for step in [TrustStep::Opened, TrustStep::Restored] {
-            room.catalog.backup_mark_trust(&drilled.id, step, room.now())?;
+            room.catalog.backup_trust(&drilled.id, step, room.now())?;
         }
         tracing::info!(id = %drilled.id, duration_ms = drilled.restore_duration_ms, "drill succeeded");
     }
@@ -72,9 +76,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &context);
     let restore_duration_ms = started.elapsed().as_millis() as u64;
     let asserted = outcome.and_then(|()| assert_all(room, &places, progress));
-    let removed = remove_databases(&places);
     let assertions = asserted?;
-    removed?;
     Ok(Drilled {
         id: manifest.id.clone(),
         restore_duration_ms,
@@ -102,27 +104,8 @@ fn refuse_if_obstructed(name: &str, plan: &crate::target::TargetPlan) -> Result<
 fn scratch_place(room: &Room, part: &ComponentManifest, manifest: &Manifest, scratch: &Scratch) -> Result<(ComponentConfig, Place)> {
     let known = room.config.component(&part.name).filter(|config| config.settings.kind() == part.kind).cloned();
     let config = known.map_or_else(|| ComponentConfig::elsewhere(&part.name, part.kind, scratch.path()), Ok)?;
-    let place = match &config.settings {
-        ComponentSettings::Postgres(settings) => source::postgres::drill_place(settings, &manifest.id)?,
-        ComponentSettings::Mysql(settings) => source::mysql::drill_place(settings, &manifest.id)?,
-        _ => Place::Folder { path: scratch.path().join(&part.name) },
-    };
+    let place = Place::Folder { path: scratch.path().join(&part.name) };
     Ok((config, place))
-}
-
-/// Scratch databases go whatever became of the drill.
-fn remove_databases(places: &[(ComponentConfig, Place)]) -> Result<()> {
-    let mut result = Ok(());
-    for (config, place) in places {
-        let Place::Database { url } = place else { continue };
-        let removed = match &config.settings {
-            ComponentSettings::Postgres(settings) => source::postgres::drop_database(settings, url),
-            ComponentSettings::Mysql(settings) => source::mysql::drop_database(settings, url),
-            _ => Ok(()),
-        };
-        result = result.and(removed);
-    }
-    result
 }
 
 fn assert_all(room: &Room, places: &[(ComponentConfig, Place)], progress: &Arc<dyn Progress>) -> Result<u64> {
@@ -145,8 +128,7 @@ fn assert_all(room: &Room, places: &[(ComponentConfig, Place)], progress: &Arc<d
 }
 
 fn assert_one(assertion: &Assertion, config: &ComponentConfig, place: &Place) -> Result<()> {
-    let rows = query(config, place, &assertion.sql)?;
-    let found = rows.first().map_or("", String::as_str);
+    let found = query(config, place, &assertion.sql)?;
     if found == assertion.expected_text() {
         return Ok(());
     }
@@ -158,12 +140,16 @@ fn assert_one(assertion: &Assertion, config: &ComponentConfig, place: &Place) ->
 }
 
 fn check_references(check: &ReferenceCheck, config: &ComponentConfig, database: &Place, folder: &Path) -> Result<()> {
-    let missing: Vec<_> = query(config, database, &check.sql)?
-        .into_iter()
-        .filter(|path| {
-            vault::EntryPath::new(path.trim_start_matches('/')).map_or(true, |path| folder.join(path.to_os_path()).symlink_metadata().is_err())
-        })
-        .collect();
+    // One value instead of many rows: every engine answers that the same way.
+    let sql = format!("WITH paths(path) AS ({}) SELECT json_group_array(path) FROM paths", check.sql.trim_end_matches([';', ' ', '\n']));
+    let paths: Vec<Option<String>> = serde_json::from_str(&query(config, database, &sql)?).map_err(|cause| {
+        Error::new(ErrorKind::Config, format!("`{}` does not yield paths: {cause}", check.sql), "It must yield one path a row.")
+    })?;
+    let is_missing = |path: &String| {
+        let path = vault::EntryPath::new(path.trim_start_matches('/'));
+        path.map_or(true, |path| folder.join(path.to_os_path()).symlink_metadata().is_err())
+    };
+    let missing: Vec<_> = paths.into_iter().flatten().filter(is_missing).collect();
     match missing.as_slice() {
         [] => Ok(()),
         [first, ..] => Err(Error::new(
@@ -174,12 +160,12 @@ fn check_references(check: &ReferenceCheck, config: &ComponentConfig, database: 
     }
 }
 
-/// The first column of every row.
-fn query(config: &ComponentConfig, place: &Place, sql: &str) -> Result<Vec<String>> {
+/// The first value of the first row, as text.
+fn query(config: &ComponentConfig, place: &Place, sql: &str) -> Result<String> {
     match (&config.settings, place) {
-        (ComponentSettings::Sqlite(_), Place::Folder { path }) => source::sqlite::query(&only_file(path)?, sql),
-        (ComponentSettings::Postgres(settings), Place::Database { url }) => source::postgres::query(settings, url, sql),
-        (ComponentSettings::Mysql(settings), Place::Database { url }) => source::mysql::query(settings, url, sql),
+        (ComponentSettings::Sqlite(_), Place::Folder { path }) => {
+            source::sqlite::query(&only_file(path)?, sql, ASSERTION_TIMEOUT)
+        }
         _ => Err(Error::new(
             ErrorKind::Config,
             format!("{} is no database: nothing can be asked of it", config.name),
@@ -188,8 +174,7 @@ fn query(config: &ComponentConfig, place: &Place, sql: &str) -> Result<Vec<Strin
     }
 }
 
-fn only_file(folder: &Path) -> Result<std::path::PathBuf> {
-    use vault::error::IoContext;
+fn only_file(folder: &Path) -> Result<PathBuf> {
     let what = || format!("looking into {}", folder.display());
     let entries = std::fs::read_dir(folder).doing(what)?.collect::<std::io::Result<Vec<_>>>().doing(what)?;
     entries.first().map(std::fs::DirEntry::path).ok_or_else(|| Error::internal("a restored database has no file"))

@@ -32,7 +32,7 @@ pub fn find(room: &Room, wanted: &str) -> Result<Backup> {
     }
     let location = Location::parse(room, wanted)?;
     let manifest_and_record = match &location {
-        Location::Archive { store, name } => match sidecar::read(&**store, name)? {
+        Location::Archive { store, name } => match sidecar::read(store.as_ref(), name)? {
             Some(sidecar) => {
                 let manifest = sidecar::manifest(&sidecar, &room.keys())?;
                 let record = sidecar::record(&sidecar, &manifest, location.text(), room.now());

@@ -99,6 +99,20 @@ pub enum ComponentKind {
     Mysql,
 }
 
+impl ComponentKind {
+    /// The name in JSON and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Config => "config",
+            Self::Logs => "logs",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+        }
+    }
+}
+
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +143,9 @@ pub struct Manifest {
     pub tools: BTreeMap<String, String>,
     /// Head of the audit chain when the run started.
     pub audit_head: Option<String>,
+    /// Components that lay in the application's folder, by name, with their path relative to it.
+    #[serde(default)]
+    pub origins: BTreeMap<String, String>,
     /// The parts.
     pub components: Vec<ComponentManifest>,
 }

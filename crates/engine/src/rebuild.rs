@@ -28,10 +28,7 @@ pub fn rebuild(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Resu
         }
         progress.phase(&format!("reading {}", object.name), None);
         match from_archive(room, &object.name, object.size_bytes) {
-            Ok((record, manifest)) => {
-                room.catalog.backup_restore_record(&record, &manifest)?;
-                rebuilt.backups += 1;
-            }
+            Ok(found) => rebuilt.backups += room.catalog.rebuild(std::iter::once(Ok(found)))?,
             Err(error) => rebuilt.problems.push(format!("{}: {error}", object.name)),
         }
     }
@@ -43,7 +40,7 @@ pub fn rebuild(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Resu
 /// The record of one archive: from its sidecar, or, where that is gone, from the archive itself, which gets a new sidecar.
 fn from_archive(room: &Room, name: &str, size_bytes: u64) -> Result<(BackupRecord, Manifest)> {
     let location = Location::Archive { store: room.store.clone(), name: name.to_owned() };
-    if let Some(sidecar) = sidecar::read(&*room.store, name)? {
+    if let Some(sidecar) = sidecar::read(room.store.as_ref(), name)? {
         let manifest = sidecar::manifest(&sidecar, &room.keys())?;
         let mut record = sidecar::record(&sidecar, &manifest, location.text(), room.now());
         record.trust = crate::catalog::backups::Trust { stored: Some(room.now()), ..Default::default() };
@@ -53,10 +50,10 @@ fn from_archive(room: &Room, name: &str, size_bytes: u64) -> Result<(BackupRecor
     let manifest = storage::read_manifest(&mut *reader)?;
     let now = room.now();
     let mut record = BackupRecord::from_manifest(&manifest, location.text(), size_bytes, now);
-    record.sha256 = Some(hex::encode(vault::archive::hash_stored(&*room.store, name)?));
+    record.sha256 = Some(hex::encode(vault::archive::hash_stored(room.store.as_ref(), name)?));
     record.trust.re_read = Some(now);
     let key = manifest.key_fingerprint.as_ref().and_then(|print| room.config.encryption.key_with_fingerprint(print));
-    sidecar::write(&*room.store, name, &record, &manifest, key)?;
+    sidecar::write(room.store.as_ref(), name, &record, &manifest, key)?;
     Ok((record, manifest))
 }
 

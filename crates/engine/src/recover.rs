@@ -12,7 +12,7 @@ use crate::restore::journal::{Journal, Phase};
 use crate::restore::{discard, targets};
 use crate::room::{Actor, Room};
 use crate::target::Context;
-use crate::{Error, ErrorKind, Result, rebuild};
+use crate::{Error, ErrorKind, Result, cleanup, rebuild};
 use std::sync::Arc;
 use vault::Progress;
 
@@ -26,6 +26,7 @@ pub fn recover(room: &Room, progress: &Arc<dyn Progress>) -> Result<Vec<String>>
         for record in room.catalog.backups_running()? {
             news.push(recover_backup(room, record)?);
         }
+        cleanup::finish_removals(room, progress)?;
         room.sweep()?;
     }
     for line in &news {

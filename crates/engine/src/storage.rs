@@ -11,7 +11,7 @@ use std::sync::Arc;
 use vault::archive::{self, ArchiveFormat, ArchiveOptions, ArchiveSettings, Expected};
 use vault::compress::Compression;
 use vault::store::LocalStore;
-use vault::{EntryReader, EntryWriter, Key, Store, Timestamp};
+use vault::{Committed, EntryReader, EntryWriter, Key, Timestamp};
 
 /// Where a backup lies.
 #[derive(Debug, Clone)]
@@ -58,6 +58,11 @@ impl Location {
             return Err(no_such(location));
         }
         Ok(Self::Archive { store: Arc::new(LocalStore::open(folder)?), name: name.to_owned() })
+    }
+
+    /// Of a backup that was just written.
+    pub fn committed(room: &Room, committed: &Committed) -> Self {
+        Self::Archive { store: room.store.clone(), name: committed.location.clone() }
     }
 
     /// As it stands in records: usable as an id on the command line.
@@ -132,7 +137,7 @@ pub fn open(location: &Location, keys: &[Key], known: &Expected) -> Result<Box<d
     match location {
         Location::Archive { store, name } => {
             let options = ArchiveOptions { keys: keys.to_vec(), expected: known.clone(), threads: threads(), scratch: None };
-            archive::open(&**store, name, &options)
+            archive::open(store.as_ref(), name, &options)
         }
         Location::Snapshot { .. } => Err(not_yet()),
     }

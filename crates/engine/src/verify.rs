@@ -92,7 +92,7 @@ fn look(room: &Room, backup: &Backup, depth: Depth, progress: &Arc<dyn Progress>
 
 fn mark(room: &Room, backup: &Backup, step: TrustStep) -> Result<()> {
     match &backup.record {
-        Some(record) if backup.cataloged => room.catalog.backup_mark_trust(&record.id, step, room.now()),
+        Some(record) if backup.cataloged => room.catalog.backup_trust(&record.id, step, room.now()),
         _ => Ok(()),
     }
 }
@@ -120,7 +120,7 @@ fn stored(backup: &Backup) -> Result<()> {
 fn read_back(backup: &Backup) -> Result<()> {
     let Location::Archive { store, name } = &backup.location else { return Ok(()) };
     let Some(expected) = backup.known.sha256 else { return Ok(()) };
-    if archive::hash_stored(&**store, name)? == expected {
+    if archive::hash_stored(store.as_ref(), name)? == expected {
         return Ok(());
     }
     Err(damaged(backup, "its bytes are not those that were written (SHA-256)"))

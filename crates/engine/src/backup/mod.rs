@@ -17,11 +17,11 @@ use crate::manifest::{ComponentManifest, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
 use crate::scratch::Scratch;
 use crate::source::{Context, Source};
-use crate::{Error, ErrorKind, Result, component, hooks_run, sidecar, storage};
+use crate::{Error, ErrorKind, Result, component, hooks, sidecar, storage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vault::{Committed, EntryWriter, Progress, Store};
+use vault::{Committed, Progress, Store};
 
 /// The steps that a backup reports.
 pub const STEPS: &[&str] =
@@ -39,13 +39,13 @@ pub(crate) fn carry_out(room: &Room, job: &Job, progress: &Arc<dyn Progress>) ->
     let mut record = job.record();
     room.catalog.backup_start(&record)?;
     progress.step("backup.recorded");
-    let taken = hooks_run::before_backup(room, job).and_then(|()| take(room, job, &mut record, progress));
+    let taken = hooks::before_backup(room, job).and_then(|()| take(room, job, &mut record, progress));
     let result = match taken {
         Ok(manifest) => conclude(room, job, record, &manifest),
         Err(error) => Err(give_up(room, job, record, error)),
     };
     progress.step("backup.finished");
-    hooks_run::after_backup(room, job, &result);
+    hooks::after_backup(room, job, &result);
     result
 }
 
@@ -112,7 +112,7 @@ fn write(
 fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manifest, committed: &Committed) -> Result<()> {
     let now = room.now();
     let partial = manifest.components.iter().any(|component| component.state != State::Succeeded);
-    let location = storage::Location::committed(room, job, committed);
+    let location = storage::Location::committed(room, committed);
     record.location = Some(location.text());
     record.bytes = Some(committed.stored_bytes);
     record.sha256 = committed.sha256.map(hex::encode);
@@ -122,7 +122,7 @@ fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manife
     *record = record.clone().finished(if partial { State::Partial } else { State::Succeeded }, now);
     record.collapsed = collapse::against_predecessor(room, record, manifest)?;
     if let storage::Location::Archive { store, name } = &location {
-        sidecar::write(&**store, name, record, manifest, job.key.as_ref())?;
+        sidecar::write(store.as_ref(), name, record, manifest, job.key.as_ref())?;
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ impl Job {
             hash_key: hex::encode(hash_key),
             key_fingerprint: self.key.as_ref().map(vault::Key::fingerprint),
             tools: BTreeMap::from([("strongroom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
-            audit_head: room.catalog.audit_head()?,
+            audit_head: Some(room.catalog.audit_head()?.to_string()),
             origins,
             components,
         })

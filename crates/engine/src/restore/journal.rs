@@ -105,6 +105,11 @@ impl Journal {
         Ok(journals)
     }
 
+    /// Forgets a restore that was only planned: its folder holds nothing but the targets' empty ones.
+    pub fn forget_folder(state_folder: &Path, restore_id: &Id) -> Result<()> {
+        remove_tree(&Self::folder(state_folder, restore_id))
+    }
+
     /// Forgets the restore: removes its folder, the journal last.
     pub fn forget(&self, state_folder: &Path) -> Result<()> {
         let folder = Self::folder(state_folder, &self.restore_id);

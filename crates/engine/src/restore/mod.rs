@@ -14,13 +14,14 @@ mod undo;
 
 pub use plan::{ComponentPlan, Plan, Request, plan};
 pub use undo::{expire, undo};
+pub(crate) use undo::{discard, expiry, targets};
 
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::id::Id;
 use crate::manifest::Tier;
 use crate::room::Room;
 use crate::target::{Context, Target};
-use crate::{Error, Result, backup, hooks_run};
+use crate::{Error, Result, backup, hooks};
 use journal::{Journal, Phase};
 use plan::Prepared;
 use std::sync::Arc;
@@ -40,18 +41,18 @@ pub const STEPS: &[&str] = &[
 
 /// Puts components back where they came from, and keeps what was there beside it.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<RestoreRecord> {
-    let _lock = room.lock_everything()?;
+    let _lock = room.lock_everything("restore")?;
     let mut prepared = plan::prepare(room, request, progress)?;
     prepared.refuse_if_obstructed()?;
     progress.step("restore.checked");
     let mut record = prepared.record(room);
     room.catalog.restore_save(&record)?;
-    let result = hooks_run::before_restore(room, &record)
+    let result = hooks::before_restore(room, &record)
         .and_then(|()| secure(room, request, &prepared, &mut record, progress))
         .and_then(|()| replace(room, &mut prepared, &mut record, progress));
     let result = conclude(room, request, record, result);
     progress.step("restore.finished");
-    hooks_run::after_restore(room, &result);
+    hooks::after_restore(room, &result);
     result
 }
 
@@ -198,6 +199,6 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &context);
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });
-    room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().map(drop).map_err(|e| e), details)?;
+    room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().map(|()| ()), details)?;
     result.map(|()| prepared.manifest)
 }

@@ -48,7 +48,7 @@ impl Request {
         match &self.destination {
             Destination::Live => "live".to_owned(),
             Destination::Folder(folder) => folder.display().to_string(),
-            Destination::Database(url) => crate::config::redact_url(url),
+            Destination::Database(url) => crate::component::redact_url(url),
         }
     }
 }
@@ -182,16 +182,10 @@ fn place(room: &Room, request: &Request, prepared: &Prepared, part: &ComponentMa
             Ok((config, Place::Folder { path: folder.join(&part.name) }))
         }
         Destination::Database(url) => {
-            let config = known.ok_or_else(|| no_such_database(&part.name)).or_else(|_| {
-                ComponentConfig::for_database(&part.name, part.kind, url)
-            })?;
+            let config = known.map_or_else(|| ComponentConfig::for_database(&part.name, part.kind, url), Ok)?;
             Ok((config, Place::Database { url: url.clone() }))
         }
     }
-}
-
-fn no_such_database(name: &str) -> Error {
-    Error::internal(format!("{name} is not configured"))
 }
 
 fn from_manifest(room: &Room, prepared: &Prepared, part: &ComponentManifest) -> Result<ComponentConfig> {
@@ -280,6 +274,7 @@ impl Prepared {
             started_at: room.now(),
             swapped_at: None,
             finished_at: None,
+            journal: Some(Journal::folder(room.state_folder(), &self.restore_id)),
             undo_until: None,
             error: None,
         }

@@ -15,14 +15,14 @@ use vault::Progress;
 pub const STEPS: &[&str] = &["undo.began", "undo.exchanged", "undo.finished"];
 
 /// When a restore that was finished at `time` can no longer be undone.
-pub(super) fn expiry(room: &Room, time: Timestamp) -> Timestamp {
+pub(crate) fn expiry(room: &Room, time: Timestamp) -> Timestamp {
     let hours = i64::from(room.config.restore.undo_days) * 24;
     time.checked_add(Span::new().hours(hours)).unwrap_or(Timestamp::MAX)
 }
 
 /// Undoes the restore `wanted` (an id, or `latest`); one that is undone already is redone.
 pub fn undo(room: &Room, wanted: &str, disconnect_clients: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<RestoreRecord> {
-    let _lock = room.lock_everything()?;
+    let _lock = room.lock_everything("undo")?;
     let mut record = room.catalog.restore(wanted)?;
     let forward = match record.state {
         RestoreState::Swapped => false,
