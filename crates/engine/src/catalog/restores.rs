@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// How far a restore has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,8 @@ pub struct RestoreRecord {
     pub swapped_at: Option<Timestamp>,
     /// When it was over, or was last undone or redone.
     pub finished_at: Option<Timestamp>,
+    /// Its journal's file.
+    pub journal: Option<PathBuf>,
     /// Until when it can be undone; what lies beside is removed after that.
     pub undo_until: Option<Timestamp>,
     /// Why it failed.
@@ -74,7 +77,7 @@ pub struct RestoreRecord {
 }
 
 const COLUMNS: &str =
-    "id, backup_id, pre_restore_id, components, state, started_at, swapped_at, finished_at, undo_until, error";
+    "id, backup_id, pre_restore_id, components, state, started_at, swapped_at, finished_at, undo_until, error, journal";
 
 const NEWEST_FIRST: &str = "started_at DESC, rowid DESC";
 
@@ -91,6 +94,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RestoreRecord> {
         finished_at: row::time_optional(row, 7)?,
         undo_until: row::time_optional(row, 8)?,
         error: row::json_optional(row, 9)?,
+        journal: row.get::<_, Option<String>>(10)?.map(PathBuf::from),
     })
 }
 
@@ -100,13 +104,14 @@ impl Catalog {
         let json = |text: serde_json::Result<String>| text.map_err(|cause| Error::internal(cause.to_string()));
         let components = json(serde_json::to_string(&record.components))?;
         let error = record.error.as_ref().map(serde_json::to_string).map(json).transpose()?;
+        let journal = record.journal.as_ref().map(|path| path.to_str().ok_or_else(|| not_utf8(path))).transpose()?;
         let milliseconds = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
         self.write(|tx| {
             tx.execute(
                 &format!(
-                    "INSERT INTO restores ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                    "INSERT INTO restores ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                      ON CONFLICT (id) DO UPDATE SET pre_restore_id = excluded.pre_restore_id, state = excluded.state, \
-                     components = excluded.components, \
+                     components = excluded.components, journal = excluded.journal, \
                      swapped_at = excluded.swapped_at, finished_at = excluded.finished_at, \
                      undo_until = excluded.undo_until, error = excluded.error"
                 ),
@@ -121,6 +126,7 @@ impl Catalog {
                     milliseconds(record.finished_at),
                     milliseconds(record.undo_until),
                     error,
+                    journal,
                 ],
             )
             .map(drop)
@@ -185,6 +191,11 @@ impl Catalog {
     }
 }
 
+fn not_utf8(path: &Path) -> Error {
+    let message = format!("the path {} is not UTF-8", path.display());
+    Error::new(ErrorKind::Unsupported, message, "Choose a BACKUP_DIR with a UTF-8 name.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +216,7 @@ mod tests {
             finished_at: None,
             undo_until: Some(at(started + 100)),
             error: None,
+            journal: Some("/backups/.strongroom/restores/1.json".into()),
         }
     }
 

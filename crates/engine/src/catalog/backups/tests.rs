@@ -33,6 +33,7 @@ fn manifest(record: &BackupRecord) -> Manifest {
         key_fingerprint: Some("0123456789abcdef".to_owned()),
         tools: BTreeMap::new(),
         audit_head: None,
+        origins: BTreeMap::new(),
         components: vec![ComponentManifest {
             name: "uploads".to_owned(),
             kind: ComponentKind::Files,
@@ -48,6 +49,9 @@ fn manifest(record: &BackupRecord) -> Manifest {
                 others: 0,
                 bytes: 7,
                 listing_hash: String::new(),
+                owners_hash: None,
+                attributes_hash: None,
+                root: None,
             },
         }],
     }

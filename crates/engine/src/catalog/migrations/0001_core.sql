@@ -44,6 +44,7 @@ CREATE TABLE restores (
     started_at              BIGINT NOT NULL,
     swapped_at              BIGINT,
     finished_at             BIGINT,
+    journal                 TEXT,               -- path
     undo_until              BIGINT,
     error                   TEXT
 );
