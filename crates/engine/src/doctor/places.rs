@@ -65,7 +65,8 @@ fn env_file(config: &Config) -> Option<Check> {
     let path = config.folder.join(".env");
     let metadata = fs::metadata(&path).ok()?;
     let has_key = config.values.iter().any(|value| value.key == "encryption_key" && value.origin.contains(".env"));
-    if metadata.permissions().mode() & 0o077 == 0 || !has_key {
+    let others_bits = metadata.permissions().mode() & 0o077;
+    if others_bits == 0 || !has_key {
         return Some(Check::ok(".env", "only its owner can read it, or no key is in it"));
     }
     let message = format!("others can read the key in {} (mode {:o})", path.display(), metadata.mode() & 0o777);
