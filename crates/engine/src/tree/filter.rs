@@ -38,7 +38,12 @@ impl Filter {
     ///
     /// A pattern that is no glob is an [`ErrorKind::Config`] that names it.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self> {
-        Ok(Self { include: patterns("include", include)?, exclude: patterns("exclude", exclude)?, everything: false, held: BTreeSet::new() })
+        Ok(Self {
+            include: patterns("include", include)?,
+            exclude: patterns("exclude", exclude)?,
+            everything: false,
+            held: BTreeSet::new(),
+        })
     }
 
     /// Takes everything, secrets as well: for looking at what lies somewhere, not for backing it up.
