@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod notify;
 pub mod restore;
 pub mod retention;
+pub mod sample;
 pub mod schedule;
 pub mod source;
 pub mod target;

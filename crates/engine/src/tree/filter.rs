@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_none_is_named() {
-        let error = Filter::new(&[], &["a[".to_owned()]).unwrap_err();
+        let error = Filter::new(&[], &["{a".to_owned()]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("a["), "{error}");
+        assert!(error.message().contains("{a"), "{error}");
     }
 }
