@@ -92,13 +92,13 @@ fn a_skipped_time_runs_at_the_first_instant_after_the_gap_and_a_repeated_one_the
 
 /// Every instant of a day, in order, in steps that hit all changes.
 #[test]
-fn every_day_of_twenty_years_has_exactly_one_run_in_every_zone() {
+fn every_day_of_six_years_has_exactly_one_run_in_every_zone() {
     for zone in ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"] {
         for expression in ["0 2 * * *", "30 2 * * *", "15 1 * * *", "45 1 * * *", "0 0 * * *", "59 23 * * *"] {
             let schedule = schedule(expression, zone);
-            let mut day = date(2020, 1, 1);
+            let mut day = date(2025, 1, 1);
             let mut at = day.to_zoned(schedule.zone().clone()).unwrap().timestamp() - 1.second();
-            while day < date(2040, 1, 1) {
+            while day < date(2031, 1, 1) {
                 let slot = schedule.next_after(at).unwrap();
                 assert_eq!(slot.local.date(), day, "{zone} {expression}");
                 assert!(slot.at > at);
@@ -191,7 +191,9 @@ fn a_month_across_both_clock_changes_runs_once_a_day() {
                 service.run_until(end.timestamp());
                 service.assert_each_once(first, first.last_of_month());
                 assert_eq!(service.runs.len(), first.days_in_month() as usize, "{zone} {expression}");
-                assert!(service.runs.iter().all(|(at, due)| !due.late && at.duration_since(due.slot.at).as_secs() < 60));
+                assert!(
+                    service.runs.iter().all(|(at, due)| !due.late && at.duration_since(due.slot.at).as_secs() < 60)
+                );
             }
         }
     }
