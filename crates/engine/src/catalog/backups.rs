@@ -473,6 +473,13 @@ impl Catalog {
         rows.collect::<rusqlite::Result<_>>().map_err(doing)
     }
 
+    /// Bytes of a component in the newest succeeded backup of a plan: what progress expects of the next.
+    pub fn component_bytes_last(&self, plan: &str, component: &str) -> Result<Option<u64>> {
+        let newest = self.backup_latest(Some(plan))?;
+        let components = newest.map(|record| record.components).unwrap_or_default();
+        Ok(components.iter().find(|summary| summary.name == component).map(|summary| summary.bytes))
+    }
+
     /// Figures by plan and tier.
     pub fn backup_figures(&self) -> Result<Vec<TierFigures>> {
         let doing = |cause| failed("counting the backups", cause);
@@ -518,9 +525,9 @@ impl Catalog {
 
     /// Pins or unpins a backup; says whether that changed anything.
     pub fn backup_pin(&self, id: &Id, pinned: bool) -> Result<bool> {
-        let sql = "UPDATE backups SET pinned = $2 WHERE id = $1 AND pinned <> $2";
+        let sql = "UPDATE backups SET pinned = $1 WHERE id = $2 AND pinned <> $1";
         let changed = self.write(|tx| {
-            tx.execute(sql, (id.as_str(), i64::from(pinned))).map_err(|cause| failed("pinning a backup", cause))
+            tx.execute(sql, (i64::from(pinned), id.as_str())).map_err(|cause| failed("pinning a backup", cause))
         })?;
         if changed == 0 && self.backup_find(id.as_str())?.is_none() {
             return Err(unknown(id));
@@ -539,23 +546,24 @@ impl Catalog {
 
     /// Notes that a backup proved itself this far at `at`.
     pub fn backup_trust(&self, id: &Id, step: TrustStep, at: Timestamp) -> Result<()> {
-        self.change(id, &format!("{} = $2", step.column()), Value::Integer(at.as_millisecond()))
+        self.change(id, &format!("{} = $1", step.column()), Value::Integer(at.as_millisecond()))
     }
 
     /// Takes all trust back that rests on bytes which turned out damaged or missing.
     pub fn backup_distrust(&self, id: &Id) -> Result<()> {
-        self.change(id, "stored_at = $2, re_read_at = $2, opened_at = $2, restored_at = $2", Value::Null)
+        self.change(id, "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1", Value::Null)
     }
 
     /// A person says that a collapse is right.
     pub fn backup_acknowledge(&self, id: &Id) -> Result<()> {
-        self.change(id, "collapse_acknowledged = $2", Value::Integer(1))
+        self.change(id, "collapse_acknowledged = $1", Value::Integer(1))
     }
 
+    /// `what` sets columns to `$1`. SQLite numbers `$` parameters by their first appearance: they stand in order.
     fn change(&self, id: &Id, what: &str, value: Value) -> Result<()> {
         self.write(|tx| {
             let changed = tx
-                .execute(&format!("UPDATE backups SET {what} WHERE id = $1"), (id.as_str(), value))
+                .execute(&format!("UPDATE backups SET {what} WHERE id = $2"), (value, id.as_str()))
                 .map_err(|cause| failed("changing a backup's record", cause))?;
             if changed == 1 { Ok(()) } else { Err(unknown(id)) }
         })

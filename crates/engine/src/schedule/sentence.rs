@@ -7,7 +7,11 @@ const WEEKDAY_NAMES: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT
 
 /// The three usual kinds in the words of the dashboards; everything else as the cron library reads it.
 pub(super) fn of(expression: &str, cron: &Cron) -> String {
-    usual(expression).unwrap_or_else(|| cron.describe().trim_end_matches('.').to_owned())
+    usual(expression).unwrap_or_else(|| {
+        let read = cron.describe();
+        let read = read.trim_end_matches('.');
+        read.strip_prefix("At every ").map_or_else(|| read.to_owned(), |rest| format!("Every {rest}"))
+    })
 }
 
 fn usual(expression: &str) -> Option<String> {

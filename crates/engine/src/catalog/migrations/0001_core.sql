@@ -44,7 +44,7 @@ CREATE TABLE restores (
     started_at              BIGINT NOT NULL,
     swapped_at              BIGINT,
     finished_at             BIGINT,
-    journal                 TEXT NOT NULL,
+    journal                 TEXT,               -- path
     undo_until              BIGINT,
     error                   TEXT
 );
@@ -66,6 +66,10 @@ CREATE INDEX audit_by_action ON audit (action, seq);
 CREATE INDEX audit_by_subject ON audit (subject, seq);
 CREATE INDEX audit_by_actor ON audit (actor, seq);
 
+-- INSERT OR REPLACE would delete without asking the trigger for deletions.
+CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit
+WHEN NEW.seq <= (SELECT coalesce(max(seq), 0) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
