@@ -161,16 +161,20 @@ impl App {
     }
 
     /// Writes down what somebody did or tried, and what came of it.
-    pub async fn audit_outcome<T>(
+    pub fn audit_outcome<T>(
         &self,
         principal: &Principal,
         action: &str,
         subject: &str,
         result: &Result<T, Refusal>,
-    ) -> Result<(), Refusal> {
-        match result {
-            Ok(_) => self.audit_done(principal, action, subject).await,
-            Err(refusal) => self.audit_refused(principal, action, subject, refusal).await,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send {
+        // Only the refusal goes into the future: what was opened need not be shareable between threads.
+        let refusal = result.as_ref().err();
+        async move {
+            match refusal {
+                None => self.audit_done(principal, action, subject).await,
+                Some(refusal) => self.audit_refused(principal, action, subject, refusal).await,
+            }
         }
     }
 

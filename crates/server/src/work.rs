@@ -7,6 +7,7 @@
 
 use crate::view::Backup;
 use engine::Result;
+use engine::catalog::audit::AuditHead;
 use engine::catalog::backups::BackupRecord;
 use engine::catalog::restores::RestoreRecord;
 use engine::config::Config;
@@ -63,6 +64,9 @@ pub trait Strongroom: Send + Sync {
 
     /// The disk on which backups lie; `None` where the store is not a disk.
     fn disk(&self) -> Result<Option<DiskFigures>>;
+
+    /// Heads of the audit log that were recorded outside the catalog.
+    fn audit_heads(&self) -> Result<Vec<AuditHead>>;
 
     /// What `strongroom doctor` finds.
     fn doctor(&self) -> Result<Vec<Finding>>;
@@ -380,5 +384,3 @@ pub struct Finding {
     /// What to do about it; empty when all is well.
     pub remedy: String,
 }
-
-compile_error!("NOTE FROM THE LEAD: read /tmp/brief/note-server.md, then delete this line");

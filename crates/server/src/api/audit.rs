@@ -148,6 +148,6 @@ pub struct AuditVerified {
 #[utoipa::path(get, path = "/api/audit/verify", tag = "audit", responses((status = 200, body = Success<AuditVerified>)),
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
 async fn verify(State(app): State<App>) -> Answer<AuditVerified> {
-    let report = app.blocking(|app| app.catalog.audit_verify()).await?;
+    let report = app.blocking(|app| app.catalog.audit_verify(&app.strongroom.audit_heads()?)).await?;
     ok(AuditVerified { good: report.problems.is_empty(), entries: report.entries, problems: report.problems })
 }

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use engine::catalog::restores::RestoreState;
 use engine::id::Id;
-use engine::manifest::State;
+use engine::manifest::State as BackupState;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -102,7 +102,7 @@ async fn prepare(
     targets: BTreeMap<String, String>,
 ) -> Result<RestoreRequest, Refusal> {
     let backup = app.blocking(move |app| app.catalog.backup(&backup_id)).await?;
-    if !matches!(backup.state, State::Succeeded | State::Partial) {
+    if !matches!(backup.state, BackupState::Succeeded | BackupState::Partial) {
         return Err(Refusal::new(
             StatusCode::CONFLICT,
             "refused",
