@@ -3,6 +3,7 @@
 //! What is found is a guess that is shown before it is used, never a silent one: wherever two answers are possible, that is
 //! an error that names both. The environment comes in as a function, because libraries never read it.
 
+use crate::config::Found;
 use crate::config::component::{
     ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings,
     SqliteSettings, default_config_files, default_log_patterns,
@@ -11,21 +12,12 @@ use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use vault::error::IoContext;
 
-/// What was found.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Detected {
-    /// The components, with absolute paths.
-    pub components: Vec<ComponentConfig>,
-    /// What a person should know about how they were found.
-    pub notes: Vec<String>,
-}
-
 /// Looks into an application's folder. `env` answers for the application's environment, `.env` included.
 ///
 /// Fails with [`ErrorKind::Config`] where `DATABASE_URL` is of no known kind, or a path in it fits two files.
-pub fn detect(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Detected> {
+pub fn detect(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Found> {
     let folder = std::fs::canonicalize(folder).doing(|| format!("looking into {}", folder.display()))?;
-    let mut detected = Detected::default();
+    let mut detected = Found::default();
     match env("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
         Some(url) => detected.add("database", database(&folder, url.trim())?),
         None => detected.database_without_address(&folder)?,
@@ -55,7 +47,7 @@ pub fn detect(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Det
     Ok(detected)
 }
 
-impl Detected {
+impl Found {
     fn add(&mut self, name: &str, settings: ComponentSettings) {
         self.components.push(ComponentConfig { name: name.to_owned(), settings });
     }
@@ -206,7 +198,7 @@ mod tests {
         folder
     }
 
-    fn found(folder: &Path, url: Option<&str>) -> Result<Detected> {
+    fn found(folder: &Path, url: Option<&str>) -> Result<Found> {
         detect(folder, &|name| (name == "DATABASE_URL").then(|| url.map(str::to_owned)).flatten())
     }
 
