@@ -29,6 +29,7 @@ pub mod recovery_kit;
 pub mod restore;
 pub mod retention;
 pub mod room;
+pub mod sample;
 pub mod schedule;
 pub mod scratch;
 pub mod sidecar;

@@ -1,5 +1,6 @@
 //! How far a backup is proven without restoring it: it is there, its bytes are what was written, it opens to its end.
 
+use crate::catalog::audit::{AuditHead, heads};
 use crate::catalog::backups::{BackupRecord, TrustStep};
 use crate::locate::{self, Backup};
 use crate::manifest::{Manifest, State};
@@ -169,4 +170,14 @@ fn compare_counts(manifest: &Manifest, found: &BTreeMap<String, (u64, u64)>) -> 
         }
     }
     Ok(())
+}
+
+/// Every head of the audit chain that was recorded outside the catalog: at starts, and in the manifests of backups.
+pub fn audit_heads(room: &Room) -> Result<Vec<AuditHead>> {
+    let mut known = heads::read(room.state_folder())?;
+    for record in room.catalog.backups_all()? {
+        let Some(manifest) = room.catalog.manifest(&record.id)? else { continue };
+        known.extend(manifest.audit_head.iter().filter_map(|text| text.parse().ok()));
+    }
+    Ok(known)
 }

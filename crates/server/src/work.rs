@@ -5,7 +5,11 @@
 //! that it makes share one id. Implementations write their own records and audit nothing that the service audits: who
 //! asked is the service's knowledge, what became of it the engine's.
 
+use crate::view::Backup;
 use engine::Result;
+use engine::catalog::audit::AuditHead;
+use engine::catalog::backups::BackupRecord;
+use engine::catalog::restores::RestoreRecord;
 use engine::config::Config;
 use engine::id::Id;
 use engine::manifest::{Format, Tier};
@@ -23,16 +27,16 @@ pub trait Strongroom: Send + Sync {
     fn recover(&self, progress: Arc<dyn Progress>) -> Result<Vec<String>>;
 
     /// Makes a backup and returns its record. A partial backup is not an error; its state says so.
-    fn run_backup(&self, request: BackupRequest, progress: Arc<dyn Progress>) -> Result<Backup>;
+    fn run_backup(&self, request: BackupRequest, progress: Arc<dyn Progress>) -> Result<BackupRecord>;
 
     /// What a restore would do. Touches nothing.
     fn restore_plan(&self, request: &RestoreRequest) -> Result<RestorePlan>;
 
     /// Restores. The confirmation was checked by the caller.
-    fn restore(&self, request: RestoreRequest, progress: Arc<dyn Progress>) -> Result<Restored>;
+    fn restore(&self, request: RestoreRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
 
     /// Undoes a restore.
-    fn undo(&self, request: UndoRequest, progress: Arc<dyn Progress>) -> Result<Restored>;
+    fn undo(&self, request: UndoRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
 
     /// Reads one backup, or all, back.
     fn verify(&self, request: VerifyRequest, progress: Arc<dyn Progress>) -> Result<Vec<Verified>>;
@@ -49,21 +53,6 @@ pub trait Strongroom: Send + Sync {
     /// Deletes a backup; refuses pinned ones and those that are being read.
     fn delete(&self, id: &Id) -> Result<()>;
 
-    /// Pins or unpins a backup.
-    fn set_pinned(&self, id: &Id, pinned: bool) -> Result<()>;
-
-    /// Accepts that a backup is much smaller than its predecessor: retention works again.
-    fn acknowledge_collapse(&self, id: &Id) -> Result<()>;
-
-    /// Backups, newest first.
-    fn backups(&self, filter: &BackupFilter) -> Result<BackupPage>;
-
-    /// One backup; `latest` is the newest succeeded one that is not `pre-restore`.
-    fn backup(&self, id: &str) -> Result<Backup>;
-
-    /// Its manifest, as it was written.
-    fn manifest(&self, id: &Id) -> Result<serde_json::Value>;
-
     /// What lies directly in a folder of a backup, or everywhere below it whose name contains `search`.
     fn files(&self, id: &Id, query: &FilesQuery) -> Result<FilePage>;
 
@@ -73,14 +62,11 @@ pub trait Strongroom: Send + Sync {
     /// The whole backup as one file, as it lies in its store.
     fn open_archive(&self, id: &Id) -> Result<OpenArchive>;
 
-    /// Restores, newest first.
-    fn restores(&self, limit: u32, offset: u32) -> Result<RestorePage>;
+    /// The disk on which backups lie; `None` where the store is not a disk.
+    fn disk(&self) -> Result<Option<DiskFigures>>;
 
-    /// Figures for status, metrics and watchers.
-    fn figures(&self) -> Result<Figures>;
-
-    /// A point a day for charts, oldest first.
-    fn statistics(&self, days: u32) -> Result<Statistics>;
+    /// Heads of the audit log that were recorded outside the catalog.
+    fn audit_heads(&self) -> Result<Vec<AuditHead>>;
 
     /// What `strongroom doctor` finds.
     fn doctor(&self) -> Result<Vec<Finding>>;
@@ -176,132 +162,6 @@ pub struct DrillRequest {
     pub id: Id,
     /// Which backup; the newest succeeded one when absent.
     pub backup_id: Option<Id>,
-}
-
-/// A backup as programs and pages see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Backup {
-    /// 12 hexadecimal digits.
-    #[schema(value_type = String, example = "a1b2c3d4e5f6")]
-    pub id: Id,
-    /// File name, or the repository's snapshot.
-    #[schema(example = "backup-2025-01-01T02-00-00-000Z-a1b2c3d4e5f6.tar.gz.enc")]
-    pub name: String,
-    /// The plan that made it.
-    pub plan: String,
-    /// Why it was made: `daily`, `weekly`, `monthly`, `manual` or `pre-restore`.
-    #[serde(rename = "type")]
-    #[schema(example = "daily")]
-    pub tier: String,
-    /// `running`, `succeeded`, `partial`, `failed` or `cancelled`.
-    #[schema(example = "succeeded")]
-    pub state: String,
-    /// `json`, `tar` or `repository`.
-    #[schema(example = "tar")]
-    pub format: String,
-    /// The person's words.
-    pub description: Option<String>,
-    /// When the run started.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When it was over.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub finished_at: Option<Timestamp>,
-    /// How long it took.
-    pub duration_ms: Option<u64>,
-    /// Bytes that it takes in its store.
-    pub size_bytes: u64,
-    /// Bytes of content before compression.
-    pub content_bytes: u64,
-    /// SHA-256 of the archive file.
-    pub sha256: Option<String>,
-    /// Whether it is encrypted.
-    pub encrypted: bool,
-    /// Fingerprint of the key that opens it.
-    pub key_fingerprint: Option<String>,
-    /// Never deleted by retention.
-    pub pinned: bool,
-    /// A missed run that was caught up.
-    pub late: bool,
-    /// It is much smaller than its predecessor and nobody has said that this is right.
-    pub collapsed: bool,
-    /// How far it is proven.
-    pub trust: Trust,
-    /// Its parts.
-    pub components: Vec<BackupComponent>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-    /// Why it failed.
-    pub error: Option<crate::answer::FailureDetail>,
-}
-
-/// The four steps of trust, each with the time at which it was last true.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Trust {
-    /// It lies in its store.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub stored_at: Option<Timestamp>,
-    /// Its bytes were read back and hashed.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub read_at: Option<Timestamp>,
-    /// It was decrypted, decompressed and parsed.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub opened_at: Option<Timestamp>,
-    /// A drill compared equal.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub restored_at: Option<Timestamp>,
-}
-
-/// One part of a backup.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackupComponent {
-    /// Its name.
-    #[schema(example = "database")]
-    pub name: String,
-    /// `files`, `config`, `logs`, `sqlite`, `postgres` or `mysql`.
-    #[schema(example = "sqlite")]
-    pub kind: String,
-    /// `succeeded` or `partial`.
-    pub state: String,
-    /// Entries, or rows of a database.
-    pub entries: u64,
-    /// Bytes of content.
-    pub bytes: u64,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-}
-
-/// Which backups are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct BackupFilter {
-    /// Of this plan.
-    pub plan: Option<String>,
-    /// Of this tier.
-    pub tier: Option<Tier>,
-    /// In this state.
-    pub state: Option<engine::manifest::State>,
-    /// Started then or later.
-    pub from: Option<Timestamp>,
-    /// Started before.
-    pub until: Option<Timestamp>,
-    /// So many at most.
-    pub limit: u32,
-    /// Where the previous page ended.
-    pub cursor: Option<String>,
-}
-
-/// A page of backups.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct BackupPage {
-    /// Newest first.
-    pub backups: Vec<Backup>,
-    /// How many there are in all.
-    pub total: u64,
-    /// Where the next page begins; `null` on the last one.
-    pub next: Option<String>,
 }
 
 /// What is wanted from a backup's tree.
@@ -420,52 +280,6 @@ pub struct RestorePlanComponent {
     pub details: Vec<String>,
 }
 
-/// A restore, or an undo, as programs and pages see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Restored {
-    /// 12 hexadecimal digits.
-    #[schema(value_type = String, example = "a1b2c3d4e5f6")]
-    pub id: Id,
-    /// The backup that was restored.
-    #[schema(value_type = Option<String>)]
-    pub backup_id: Option<Id>,
-    /// The restore that this one undid.
-    #[schema(value_type = Option<String>)]
-    pub undoes: Option<Id>,
-    /// The backup that was made before.
-    #[schema(value_type = Option<String>)]
-    pub pre_restore_backup_id: Option<Id>,
-    /// `running`, `succeeded`, `failed` or `cancelled`.
-    pub state: String,
-    /// Its parts.
-    pub components: Vec<String>,
-    /// Who asked.
-    pub actor: String,
-    /// When it began.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When it was over.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub finished_at: Option<Timestamp>,
-    /// It can be undone until then; absent when it cannot.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub undo_until: Option<Timestamp>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-    /// Why it failed.
-    pub error: Option<crate::answer::FailureDetail>,
-}
-
-/// A page of restores.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct RestorePage {
-    /// Newest first.
-    pub restores: Vec<Restored>,
-    /// How many there are in all.
-    pub total: u64,
-}
-
 /// What a verification found about one backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -546,60 +360,6 @@ pub struct Cleaned {
     pub problems: Vec<String>,
 }
 
-/// Figures of the moment.
-#[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Figures {
-    /// By plan and tier, for every tier that the plan schedules or has backups of.
-    pub plans: Vec<PlanFigures>,
-    /// Backups in all.
-    pub backups: u64,
-    /// Bytes in all stores.
-    pub stored_bytes: u64,
-    /// The newest backup, whatever became of it.
-    pub last_backup: Option<Backup>,
-    /// The newest backup that failed.
-    pub last_failure: Option<Backup>,
-    /// The disk on which backups lie.
-    pub disk: Option<DiskFigures>,
-}
-
-/// Figures of a plan's tier.
-#[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanFigures {
-    /// Plan.
-    pub plan: String,
-    /// Tier.
-    #[serde(rename = "type")]
-    pub tier: String,
-    /// Succeeded backups.
-    pub succeeded: u64,
-    /// Partial ones.
-    pub partial: u64,
-    /// Failed ones on record.
-    pub failed: u64,
-    /// Bytes in the store.
-    pub stored_bytes: u64,
-    /// The newest succeeded one started.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_success_at: Option<Timestamp>,
-    /// The newest failed one started.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_failure_at: Option<Timestamp>,
-    /// How long the newest succeeded one took.
-    pub last_duration_ms: Option<u64>,
-    /// Bytes of the newest succeeded one in its store.
-    pub last_size_bytes: Option<u64>,
-    /// Median duration of the last succeeded ones (at most 20).
-    pub median_duration_ms: Option<u64>,
-    /// Of the newest succeeded one: how far it is proven.
-    pub trust: Trust,
-    /// The newest backup that a drill proved was made then.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub newest_proven_at: Option<Timestamp>,
-}
-
 /// A disk.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -610,37 +370,6 @@ pub struct DiskFigures {
     pub free_bytes: u64,
     /// What is in use, in percent.
     pub used_percent: f64,
-}
-
-/// Growth over time.
-#[derive(Debug, Clone, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Statistics {
-    /// Oldest first; days without a backup are left out.
-    pub days: Vec<DayStatistics>,
-    /// Bytes that the stores grow by each day, on average over these days.
-    pub growth_bytes_per_day: i64,
-    /// Days until the disk is full at this pace; absent when it does not grow or is not known.
-    pub full_in_days: Option<u64>,
-}
-
-/// One day.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DayStatistics {
-    /// The day, in the schedules' zone.
-    #[schema(example = "2026-11-22")]
-    pub date: String,
-    /// Backups that succeeded.
-    pub succeeded: u64,
-    /// Backups that failed or are partial.
-    pub failed: u64,
-    /// Bytes that they take in their stores.
-    pub stored_bytes: u64,
-    /// Bytes of content before compression.
-    pub content_bytes: u64,
-    /// The longest run.
-    pub duration_ms_max: u64,
 }
 
 /// Something that `doctor` looked at.
@@ -655,5 +384,3 @@ pub struct Finding {
     /// What to do about it; empty when all is well.
     pub remedy: String,
 }
-
-compile_error!("NOTE FROM THE LEAD: read /tmp/brief/note-server.md, then delete this line");

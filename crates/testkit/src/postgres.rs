@@ -48,12 +48,21 @@ impl Server {
         self.wait_until_ready();
     }
 
-    /// Ends the server as a power cut would: no shutdown, no checkpoint.
-    pub fn kill(&mut self) {
+    /// Ends the server as a power cut would: no shutdown, no checkpoint. Returns when no process of it is left.
+    pub fn crash(&self) {
         let pids = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         if let Some(pid) = pids.lines().next() {
             let _ = command("kill").args(["-QUIT", pid]).status();
+            // SIGQUIT is PostgreSQL's immediate shutdown: recovery from the log follows at the next start.
+            while fs::metadata(format!("/proc/{pid}/fd")).is_ok_and(|_| !is_zombie(pid)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
+    }
+
+    /// [`Self::crash`], and reaps the process.
+    pub fn kill(&mut self) {
+        self.crash();
         if let Some(mut process) = self.process.take() {
             let _ = process.wait();
         }
@@ -81,7 +90,7 @@ impl Server {
 
     /// `psql -c`, unaligned, tuples only; panics with what psql said.
     pub fn sql(&self, database: &str, text: &str) -> String {
-        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{text}"))
+        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{}", text.chars().take(400).collect::<String>()))
     }
 
     /// The same, the failure as a value.
@@ -146,6 +155,10 @@ fn tools() -> PathBuf {
         .unwrap_or_default();
     versions.sort();
     versions.pop().unwrap_or_else(|| Path::new("/usr/bin").to_owned())
+}
+
+fn is_zombie(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 fn is_root() -> bool {

@@ -64,6 +64,21 @@ impl EncryptionPolicy {
         self.keys().into_iter().find(|key| key.fingerprint() == fingerprint)
     }
 
+    /// Fingerprint of the key for new backups; `None` when they are written plainly or not at all.
+    pub fn fingerprint(&self) -> Option<String> {
+        match self {
+            Self::Key { key, .. } => Some(key.fingerprint()),
+            _ => None,
+        }
+    }
+
+    /// Fingerprints of the keys that only open older backups.
+    pub fn previous_fingerprints(&self) -> Vec<String> {
+        let current = self.fingerprint();
+        let all = self.keys().into_iter().map(Key::fingerprint);
+        all.filter(|fingerprint| Some(fingerprint) != current.as_ref()).collect()
+    }
+
     /// What a person should be told with every backup.
     pub fn warning(&self) -> Option<&str> {
         match self {

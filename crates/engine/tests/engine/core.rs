@@ -1,5 +1,7 @@
 //! The catalog and its locks under several processes at once: the test binary starts itself again as the others.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 use engine::ErrorKind;
 use engine::catalog::audit::heads;
 use engine::catalog::{AuditEvent, AuditOutcome, BackupFilter, BackupRecord, Catalog, Holder, Locks};

@@ -1,5 +1,5 @@
-//! The engine against real servers, real folders and other processes.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+//! Integration tests of the engine: real folders, real databases, real servers, other processes.
 
 mod core;
+mod files;
+mod postgres;

@@ -4,7 +4,7 @@ use crate::answer::{Answer, Success, ok};
 use crate::extract::Query;
 use crate::state::App;
 use axum::extract::State;
-use engine::catalog::audit::{AuditFilter, AuditRecord, Outcome};
+use engine::catalog::audit::{AuditEntry, AuditFilter, AuditOutcome};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -48,7 +48,7 @@ pub struct AuditView {
     subject: Option<String>,
     /// What came of it.
     #[schema(value_type = OutcomeName)]
-    outcome: Outcome,
+    outcome: AuditOutcome,
     /// Whatever else there is to know.
     #[schema(value_type = Object)]
     details: serde_json::Value,
@@ -56,8 +56,8 @@ pub struct AuditView {
     hash: String,
 }
 
-impl From<AuditRecord> for AuditView {
-    fn from(record: AuditRecord) -> Self {
+impl From<AuditEntry> for AuditView {
+    fn from(record: AuditEntry) -> Self {
         Self {
             seq: record.seq,
             at: record.at,
@@ -85,7 +85,7 @@ pub struct AuditQuery {
     subject: Option<String>,
     /// With this outcome.
     #[param(value_type = Option<OutcomeName>)]
-    outcome: Option<Outcome>,
+    outcome: Option<AuditOutcome>,
     /// Then or later.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -96,7 +96,7 @@ pub struct AuditQuery {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next` of the previous page.
-    next: Option<String>,
+    next: Option<u64>,
 }
 
 /// A page of the audit log.
@@ -107,7 +107,7 @@ pub struct AuditPage {
     /// How many there are in all.
     total: u64,
     /// Where the next page begins; `null` on the last one.
-    next: Option<String>,
+    next: Option<u64>,
 }
 
 /// List the audit log, newest first.
@@ -123,9 +123,9 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Answer
         from: query.from,
         to: query.to,
         limit: Some(super::limit(query.limit, 50, 500)?),
-        after: query.next,
+        before: query.next,
     };
-    let page = app.blocking(move |app| app.catalog.audit(&filter)).await?;
+    let page = app.blocking(move |app| app.catalog.audit_entries(&filter)).await?;
     ok(AuditPage {
         entries: page.entries.into_iter().map(Into::into).collect(),
         total: page.total,
@@ -148,6 +148,6 @@ pub struct AuditVerified {
 #[utoipa::path(get, path = "/api/audit/verify", tag = "audit", responses((status = 200, body = Success<AuditVerified>)),
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
 async fn verify(State(app): State<App>) -> Answer<AuditVerified> {
-    let report = app.blocking(|app| app.catalog.audit_verify()).await?;
+    let report = app.blocking(|app| app.catalog.audit_verify(&app.strongroom.audit_heads()?)).await?;
     ok(AuditVerified { good: report.problems.is_empty(), entries: report.entries, problems: report.problems })
 }

@@ -6,10 +6,10 @@ use crate::auth::Principal;
 use crate::extract::{Body, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
-use crate::work::{
-    Backup, BackupFilter, BackupPage, BackupRequest, Depth, DrillRequest, FilePage, FilesQuery, VerifyRequest,
-};
+use crate::view::{Backup, BackupPage, FormatName, StateName, TierName};
+use crate::work::{BackupRequest, Depth, DrillRequest, FilePage, FilesQuery, VerifyRequest};
 use axum::extract::State;
+use engine::catalog::backups::BackupFilter;
 use engine::id::Id;
 use engine::manifest::{Format, Tier};
 use jiff::Timestamp;
@@ -55,59 +55,12 @@ pub struct ListQuery {
     from: Option<Timestamp>,
     /// Started before.
     #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
+    to: Option<Timestamp>,
     /// So many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next` of the previous page.
     next: Option<String>,
-}
-
-/// Why a backup is made.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::Tier in the document")]
-pub enum TierName {
-    /// The daily schedule.
-    Daily,
-    /// The weekly schedule.
-    Weekly,
-    /// The monthly schedule.
-    Monthly,
-    /// A person or program asked.
-    Manual,
-    /// Made before a restore.
-    PreRestore,
-}
-
-/// How a backup came out.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::State in the document")]
-pub enum StateName {
-    /// Under way.
-    Running,
-    /// Everything is in it.
-    Succeeded,
-    /// Something is missing.
-    Partial,
-    /// Nothing came of it.
-    Failed,
-    /// Somebody stopped it.
-    Cancelled,
-}
-
-/// How a backup lies in its store.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::Format in the document")]
-pub enum FormatName {
-    /// One JSON document, gzip, envelope.
-    Json,
-    /// A tar archive.
-    Tar,
-    /// A snapshot in a repository.
-    Repository,
 }
 
 /// List the backups, newest first.
@@ -132,11 +85,12 @@ async fn page(app: App, query: ListQuery) -> Answer<BackupPage> {
         tier: query.tier,
         state: query.state,
         from: query.from,
-        until: query.until,
-        limit: super::limit(query.limit, 50, PAGE_MAX)?,
-        cursor: query.next,
+        to: query.to,
+        limit: Some(super::limit(query.limit, 50, PAGE_MAX)?),
+        after: query.next,
     };
-    ok(app.blocking(move |app| app.strongroom.backups(&filter)).await?)
+    let page = app.blocking(move |app| app.catalog.backups(&filter)).await?;
+    ok(BackupPage { backups: page.backups.into_iter().map(Into::into).collect(), total: page.total, next: page.next })
 }
 
 /// A backup that is wanted.
@@ -211,7 +165,7 @@ pub async fn start_backup(
     responses((status = 200, body = Success<Backup>)),
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
 async fn show(State(app): State<App>, Path(id): Path<String>) -> Answer<Backup> {
-    ok(app.blocking(move |app| app.strongroom.backup(&id)).await?)
+    ok(app.blocking(move |app| app.catalog.backup(&id)).await?.into())
 }
 
 /// What was deleted.
@@ -244,10 +198,12 @@ async fn delete(State(app): State<App>, principal: Principal, Path(id): Path<Str
 async fn manifest(State(app): State<App>, Path(id): Path<String>) -> Answer<serde_json::Value> {
     ok(app
         .blocking(move |app| {
-            let backup = app.strongroom.backup(&id)?;
-            app.strongroom.manifest(&backup.id)
+            let backup = app.catalog.backup(&id)?;
+            let manifest = app.catalog.manifest(&backup.id)?;
+            Ok(manifest.map(|manifest| serde_json::json!(manifest)))
         })
-        .await?)
+        .await?
+        .ok_or_else(|| Refusal::not_found("manifest of this backup: it did not get that far"))?)
 }
 
 /// Which part of a backup's tree.
@@ -283,7 +239,7 @@ async fn files(
     };
     ok(app
         .blocking(move |app| {
-            let backup = app.strongroom.backup(&id)?;
+            let backup = app.catalog.backup(&id)?;
             app.strongroom.files(&backup.id, &wanted)
         })
         .await?)
@@ -308,7 +264,7 @@ async fn verify(
     Path(id): Path<String>,
     Body(body): Body<VerifyBody>,
 ) -> AnswerLater<JobStarted> {
-    let backup = app.blocking(move |app| app.strongroom.backup(&id)).await?;
+    let backup = app.blocking(move |app| app.catalog.backup(&id)).await?;
     let request =
         VerifyRequest { id: Id::generate()?, backup_id: Some(backup.id), depth: body.depth.unwrap_or_default() };
     app.submit(NewJob::verify(request, principal.actor()), key).await.map(Accepted)
@@ -338,7 +294,7 @@ async fn drill(
     key: IdempotencyKey,
     Path(id): Path<String>,
 ) -> AnswerLater<JobStarted> {
-    let backup = app.blocking(move |app| app.strongroom.backup(&id)).await?;
+    let backup = app.blocking(move |app| app.catalog.backup(&id)).await?;
     let request = DrillRequest { id: Id::generate()?, backup_id: Some(backup.id) };
     app.submit(NewJob::drill(request, principal.actor()), key).await.map(Accepted)
 }
@@ -364,13 +320,13 @@ async fn set_pinned(app: App, principal: Principal, id: String, pinned: bool) ->
     let wanted = id.clone();
     let result = app
         .blocking(move |app| {
-            app.strongroom.set_pinned(&wanted, pinned)?;
-            app.strongroom.backup(wanted.as_str())
+            app.catalog.backup_pin(&wanted, pinned)?;
+            app.catalog.backup(wanted.as_str())
         })
         .await;
     let action = if pinned { "backup.pin" } else { "backup.unpin" };
     app.audit_outcome(&principal, action, id.as_str(), &result).await?;
-    ok(result?)
+    ok(result?.into())
 }
 
 /// Say that a backup is rightly much smaller than its predecessor: retention works again.
@@ -386,10 +342,10 @@ async fn acknowledge_collapse(
     let wanted = id.clone();
     let result = app
         .blocking(move |app| {
-            app.strongroom.acknowledge_collapse(&wanted)?;
-            app.strongroom.backup(wanted.as_str())
+            app.catalog.backup_acknowledge(&wanted)?;
+            app.catalog.backup(wanted.as_str())
         })
         .await;
     app.audit_outcome(&principal, "backup.acknowledge", id.as_str(), &result).await?;
-    ok(result?)
+    ok(result?.into())
 }

@@ -102,12 +102,12 @@ pub fn document_json() -> &'static str {
 fn complete(document: &mut Document) {
     let schemes = &mut document.components.get_or_insert_default().security_schemes;
     let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "A signed-in browser; the list names the role it needs.");
-    schemes.insert("session".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    schemes.insert("session".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(cookie)).into());
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API token with the named scope, or the host application's JWT."))
         .build();
-    schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer));
+    schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
     let failure = ResponseBuilder::new()
         .description("Whatever goes wrong")
         .content("application/json", Content::new(Some(Ref::from_schema_name("Failure"))))

@@ -38,7 +38,7 @@ pub struct PlanView {
     /// Names of its components.
     components: Vec<String>,
     /// `json`, `tar` or `repository`.
-    #[schema(value_type = super::backups::FormatName)]
+    #[schema(value_type = crate::view::FormatName)]
     format: engine::manifest::Format,
 }
 
@@ -48,7 +48,7 @@ pub struct ComponentView {
     /// Its name.
     name: String,
     /// `files`, `config`, `logs`, `sqlite`, `postgres` or `mysql`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::view::KindName)]
     kind: engine::manifest::ComponentKind,
 }
 

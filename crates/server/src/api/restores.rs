@@ -6,10 +6,13 @@ use crate::auth::Principal;
 use crate::extract::{Body, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
-use crate::work::{RestorePage, RestorePlan, RestoreRequest, UndoRequest};
+use crate::view::RestorePage;
+use crate::work::{RestorePlan, RestoreRequest, UndoRequest};
 use axum::extract::State;
 use axum::http::StatusCode;
+use engine::catalog::restores::RestoreState;
 use engine::id::Id;
+use engine::manifest::State as BackupState;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -98,12 +101,12 @@ async fn prepare(
     (backup_id, components): (String, Option<Vec<String>>),
     targets: BTreeMap<String, String>,
 ) -> Result<RestoreRequest, Refusal> {
-    let backup = app.blocking(move |app| app.strongroom.backup(&backup_id)).await?;
-    if !matches!(backup.state.as_str(), "succeeded" | "partial") {
+    let backup = app.blocking(move |app| app.catalog.backup(&backup_id)).await?;
+    if !matches!(backup.state, BackupState::Succeeded | BackupState::Partial) {
         return Err(Refusal::new(
             StatusCode::CONFLICT,
             "refused",
-            format!("backup {} is {}: there is nothing to restore", backup.id, backup.state),
+            format!("backup {} is {}: there is nothing to restore", backup.id, backup.state.name()),
             "Choose a backup that succeeded.",
         ));
     }
@@ -128,7 +131,10 @@ async fn prepare(
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
 async fn list(State(app): State<App>, Query(query): Query<super::PageQuery>) -> Answer<RestorePage> {
     let limit = query.limit(50, 500)?;
-    ok(app.blocking(move |app| app.strongroom.restores(limit, query.offset())).await?)
+    let restores = app.blocking(|app| app.catalog.restores()).await?;
+    let total = restores.len() as u64;
+    let page = restores.into_iter().skip(query.offset() as usize).take(limit as usize);
+    ok(RestorePage { restores: page.map(Into::into).collect(), total })
 }
 
 /// Undo a restore; `latest` is the newest one not yet undone. Needs no confirmation, for it can itself be undone.
@@ -142,10 +148,10 @@ async fn undo(
     Path(id): Path<String>,
 ) -> AnswerLater<JobStarted> {
     let restore_id = if id == "latest" { None } else { Some(Id::parse(&id)?) };
-    let page = app.blocking(|app| app.strongroom.restores(500, 0)).await?;
+    let restores = app.blocking(|app| app.catalog.restores()).await?;
     let exists = match &restore_id {
-        Some(id) => page.restores.iter().any(|restore| restore.id == *id),
-        None => page.restores.iter().any(|restore| restore.undo_until.is_some()),
+        Some(id) => restores.iter().any(|restore| restore.id == *id),
+        None => restores.iter().any(|restore| restore.state == RestoreState::Swapped),
     };
     if !exists {
         return Err(Refusal::not_found("such restore to undo"));

@@ -5,7 +5,9 @@ use crate::answer::{Answer, Success, ok};
 use crate::extract::Query;
 use crate::schedules::Schedules;
 use crate::state::App;
-use crate::work::{Backup, DiskFigures, Finding, PlanFigures, Statistics};
+use crate::figures::{Figures, PlanFigures, Statistics};
+use crate::view::Backup;
+use crate::work::{DiskFigures, Finding};
 use axum::extract::State;
 use engine::catalog::jobs::JobState;
 use jiff::Timestamp;
@@ -102,12 +104,13 @@ pub struct OutboxStatus {
 
 fn status_of(app: &App) -> engine::Result<Status> {
     let config = app.strongroom.config();
-    let figures = app.strongroom.figures()?;
+    let figures = Figures::read(app)?;
+    let disk = app.strongroom.disk()?;
     let schedules = Schedules::read(app)?;
     let outbox = app.catalog.outbox_count()?;
     let mut by_type: BTreeMap<String, u64> = BTreeMap::new();
     for plan in &figures.plans {
-        *by_type.entry(plan.tier.clone()).or_default() += plan.succeeded + plan.partial + plan.failed;
+        *by_type.entry(plan.tier.name().to_owned()).or_default() += plan.count;
     }
     let smtp = &config.notify.smtp;
     let jobs = app.catalog.jobs_count()?;
@@ -121,14 +124,14 @@ fn status_of(app: &App) -> engine::Result<Status> {
             schedule: schedules.sentence(),
             timezone: config.timezone.iana_name().unwrap_or("UTC").to_owned(),
         },
-        total_backups: figures.backups,
+        total_backups: figures.count,
         backups_by_type: by_type,
-        stored_bytes: figures.stored_bytes,
-        alarms: crate::watch::alarms(app, &config, &figures)?.into_iter().map(|alarm| alarm.text).collect(),
-        last_backup: figures.last_backup,
-        last_failure: figures.last_failure,
+        stored_bytes: figures.bytes,
+        alarms: crate::watch::alarms(app, &config, &figures, disk)?.into_iter().map(|alarm| alarm.text).collect(),
+        last_backup: figures.last.map(Into::into),
+        last_failure: figures.last_failure.map(Into::into),
         plans: figures.plans,
-        disk: figures.disk,
+        disk,
         email: EmailStatus {
             enabled: config.notify.email_enabled,
             configured: smtp.host.is_some() && !smtp.to.is_empty(),
@@ -169,7 +172,7 @@ pub struct StatisticsQuery {
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
 async fn statistics(State(app): State<App>, Query(query): Query<StatisticsQuery>) -> Answer<Statistics> {
     let days = super::limit(query.days, 90, 3660)?;
-    ok(app.blocking(move |app| app.strongroom.statistics(days)).await?)
+    ok(app.blocking(move |app| Statistics::read(app, days)).await?)
 }
 
 /// What `strongroom doctor` finds.

@@ -23,7 +23,7 @@ const RATIO_MAX: u64 = 200;
 pub struct Expected {
     /// Size of the stored file.
     pub size_bytes: Option<u64>,
-    /// SHA-256 of the stored file. An encrypted archive's own tag says more, so only an unencrypted one is hashed.
+    /// SHA-256 of the stored file. An encrypted archive's own tag says more, so one whose key is known is not hashed.
     pub sha256: Option<[u8; 32]>,
     /// Key that encrypted it. Without it the file itself decides.
     pub fingerprint: Option<Fingerprint>,
@@ -62,8 +62,10 @@ pub fn open(store: &dyn Store, name: &str, options: &ArchiveOptions) -> Result<B
 /// Opens an archive that is not in a store.
 pub fn open_object(mut object: Box<dyn ObjectReader>, options: &ArchiveOptions) -> Result<Box<dyn EntryReader>> {
     let expected = &options.expected;
-    if expected.fingerprint.is_none() && is_archive(&peek(&mut *object)?) {
+    if expected.fingerprint.is_none() {
         check_hash(&mut *object, expected.sha256)?;
+    }
+    if expected.fingerprint.is_none() && is_archive(&peek(&mut *object)?) {
         let bytes_max = expected.content_bytes.map(with_overhead);
         let ratio_max = if bytes_max.is_some() { None } else { Some(RATIO_MAX) };
         return read(object, options.threads, ExpansionLimit { bytes_max, ratio_max });

@@ -1,6 +1,6 @@
 //! Compression on all cores.
 //!
-//! Both formats are cut into independent pieces (gzip members of 1 MiB, zstd frames of 8 MiB of content), so that they can
+//! Both formats are cut into independent pieces (gzip members of 2 MiB, zstd frames of 4 MiB of content), so that they can
 //! be made and read in parallel; to every other program they are one ordinary `.gz` or `.zst`. The pieces depend on the
 //! content alone: the same content always makes the same bytes, on any number of threads.
 //!

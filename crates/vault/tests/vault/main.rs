@@ -3,5 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod archives;
+mod bad_archives;
 mod by_hand;
+mod foreign;
+mod golden;
 mod samples;
+mod sidecars;
+mod store_conformance;
+mod writers;

@@ -166,9 +166,9 @@ fn settings(client: &mut Client) -> Result<Vec<Setting>> {
     let query = "SELECT r.rolname::text, pg_catalog.split_part(c.config, '=', 1),
            pg_catalog.substr(c.config, pg_catalog.strpos(c.config, '=') + 1)
       FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
-      LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c (config)
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) WITH ORDINALITY AS c (config, position)
      WHERE d.datname = pg_catalog.current_database() AND (s.setrole = 0 OR r.oid IS NOT NULL)
-     ORDER BY r.rolname::text COLLATE \"C\" NULLS FIRST, 2";
+     ORDER BY r.rolname::text COLLATE \"C\" NULLS FIRST, c.position";
     Ok(rows(client, query)?
         .into_iter()
         .map(|row| Setting { role: row.get(0), name: row.get(1), value: row.get(2) })

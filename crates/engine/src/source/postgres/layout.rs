@@ -63,6 +63,9 @@ pub struct Table {
     /// Bytes on disk, an estimate for planning.
     #[serde(default)]
     pub bytes: u64,
+    /// Its rows are counted but not hashed.
+    #[serde(skip)]
+    pub unhashed: bool,
 }
 
 /// A sequence and its value.
@@ -170,6 +173,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<Table>> {
             bytes: row.get::<_, Option<i64>>(4).unwrap_or(0).unsigned_abs(),
             columns: row.get(5),
             key: row.get(6),
+            unhashed: false,
         })
         .collect())
 }

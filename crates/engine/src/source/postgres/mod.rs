@@ -7,20 +7,20 @@
 //! the snapshot and may be ahead of its rows, never behind.
 
 pub mod address;
-mod by_hand;
-mod connect;
-mod database_properties;
-mod error;
-mod figures;
-mod large_objects;
-mod layout;
+pub(crate) mod by_hand;
+pub(crate) mod connect;
+pub(crate) mod database_properties;
+pub(crate) mod error;
+pub(crate) mod figures;
+pub(crate) mod large_objects;
+pub(crate) mod layout;
 mod native;
-mod pg_dump;
-mod prefetch;
-mod rows;
+pub(crate) mod pg_dump;
+pub(crate) mod prefetch;
+pub(crate) mod rows;
 mod snapshot;
-mod sql;
-mod statements;
+pub(crate) mod sql;
+pub(crate) mod statements;
 mod tls;
 
 pub use address::{Address, ClientSettings};
@@ -66,7 +66,10 @@ impl Source for PostgresSource {
     fn capture(&mut self, context: &Context<'_>) -> Result<()> {
         context.progress.phase(&format!("taking the snapshot of {}", self.name), None);
         let address = Address::parse(&self.settings.url, &self.client)?;
-        let snapshot = Snapshot::take(&address, self.connections())?;
+        let mut snapshot = Snapshot::take(&address, self.connections())?;
+        for table in &mut snapshot.layout.tables {
+            table.unhashed = self.settings.content_hash_bytes_max.is_some_and(|max| table.bytes > max);
+        }
         let number = snapshot.layout.server_version_number;
         let pg_dump = PgDump::find(number, self.settings.tools_folder.as_deref(), &self.client)?;
         let (pre_data, post_data) = dump_schema(&pg_dump, &snapshot.address, Some(&snapshot.name))?;
@@ -83,7 +86,6 @@ impl Source for PostgresSource {
         warnings.iter().for_each(|warning| context.progress.warning(warning));
         let reading = Reading {
             hash_key: context.hash_key,
-            content_hash_bytes_max: self.settings.content_hash_bytes_max,
             ordered: context.deduplicating,
             raw_bytes: captured.snapshot.layout.database.encoding == "SQL_ASCII",
         };
@@ -118,7 +120,7 @@ fn warnings(captured: &Captured) -> Vec<String> {
 }
 
 /// Both halves of the schema at once.
-fn dump_schema(pg_dump: &PgDump, address: &Address, snapshot: Option<&str>) -> Result<(String, String)> {
+pub(crate) fn dump_schema(pg_dump: &PgDump, address: &Address, snapshot: Option<&str>) -> Result<(String, String)> {
     std::thread::scope(|scope| {
         let post_data = scope.spawn(|| pg_dump.schema(address, Section::PostData, snapshot));
         let pre_data = pg_dump.schema(address, Section::PreData, snapshot)?;

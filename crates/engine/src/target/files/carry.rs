@@ -83,10 +83,11 @@ impl Carry<'_> {
     }
 
     fn walk(&self, root: &Arc<OwnedFd>) -> Result<Walk<'_>> {
-        let options =
-            Options { filter: self.filter, one_file_system: self.one_file_system, tell_left_out: true };
+        let options = Options { filter: self.filter, one_file_system: self.one_file_system, tell_left_out: true };
         let fresh = openat(root, c".", FOLDER, Mode::empty()).map_err(io::Error::from);
-        fresh.and_then(|root| Walk::new(Arc::new(root), options)).map_err(|cause| Error::io("reading the live folder", cause))
+        fresh
+            .and_then(|root| Walk::new(Arc::new(root), options))
+            .map_err(|cause| Error::io("reading the live folder", cause))
     }
 
     /// The path of an entry that does not belong to the component.
@@ -212,7 +213,9 @@ impl Links<'_> {
         self.stage.locate(path).map_err(|error| match error.kind() {
             ErrorKind::UnsafeEntry => Error::new(
                 ErrorKind::Refused,
-                format!("{path} is not part of the backup and cannot be kept: what holds it is no folder in the backup"),
+                format!(
+                    "{path} is not part of the backup and cannot be kept: what holds it is no folder in the backup"
+                ),
                 "Move it elsewhere and restore again; nothing was changed.",
             ),
             _ => error,

@@ -106,7 +106,8 @@ impl Stage {
         for path in std::mem::take(&mut self.implied) {
             self.go_to(&path)?;
             let open = Mode::from_raw_mode(0o755);
-            fchmod(self.ladder.here(), open).map_err(|cause| Error::io("opening up a restored folder", cause.into()))?;
+            fchmod(self.ladder.here(), open)
+                .map_err(|cause| Error::io("opening up a restored folder", cause.into()))?;
         }
         Ok((self.root, self.withheld))
     }

@@ -96,9 +96,6 @@ impl Swapper<'_> {
         }
         let steps = if side == Side::New { &FORWARD } else { &BACKWARD };
         self.check_mounts(record)?;
-        if side == Side::New {
-            make_folders(record, &base)?;
-        }
         self.carry_over(record, &base, true)?;
         self.progress.step(steps.carried);
         let pending = self.plan(record, &base, side)?;
@@ -128,6 +125,9 @@ impl Swapper<'_> {
     fn carry_through(&self, record: &mut Record, base: &Arc<OwnedFd>) -> Result<()> {
         let Some(pending) = record.pending.clone() else { return Ok(()) };
         let steps = if pending.to == Side::New { &FORWARD } else { &BACKWARD };
+        if pending.to == Side::New {
+            make_folders(record, base)?;
+        }
         self.exchange(record, base, steps).forward(&pending)?;
         self.carry_over(record, base, false)?;
         self.progress.step(steps.completed);

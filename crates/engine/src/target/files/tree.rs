@@ -79,10 +79,12 @@ impl TreeTarget {
         }
         if manifest.state == State::Partial {
             let count = manifest.warnings.len();
-            plan.warnings.push(format!("the backup of {} is partial: see its {count} warnings for what it lacks", self.name));
+            plan.warnings
+                .push(format!("the backup of {} is partial: see its {count} warnings for what it lacks", self.name));
         }
         if rustix::process::geteuid().as_raw() != 0 {
-            plan.warnings.push("only root can give files their owners back; those that differ will be yours".to_owned());
+            plan.warnings
+                .push("only root can give files their owners back; those that differ will be yours".to_owned());
         }
         match &self.place {
             Place::Folder { path } => inspect_folder(path, &mut plan)?,
@@ -94,7 +96,9 @@ impl TreeTarget {
         }
         if let Some(free) = plan.free_bytes.filter(|&free| free < plan.needs_bytes) {
             let missing = plan.needs_bytes - free;
-            plan.obstacles.push(format!("{missing} bytes of space are missing there: free some, or restore elsewhere with `--to`"));
+            plan.obstacles.push(format!(
+                "{missing} bytes of space are missing there: free some, or restore elsewhere with `--to`"
+            ));
         }
         Ok(plan)
     }
@@ -177,7 +181,11 @@ impl TreeTarget {
         if let Figures::Tree { owners_hash, attributes_hash, .. } = &mut figures {
             for (count, hash, what) in [
                 (withheld.owners, owners_hash, "their owners (only root can)"),
-                (withheld.attributes, attributes_hash, "all their extended attributes (the file system or permissions forbid it)"),
+                (
+                    withheld.attributes,
+                    attributes_hash,
+                    "all their extended attributes (the file system or permissions forbid it)",
+                ),
             ] {
                 if count > 0 {
                     *hash = None;
@@ -284,7 +292,9 @@ impl TreeTarget {
 
     fn record_file(&self) -> Result<PathBuf> {
         match &self.place {
-            Place::Live { state_folder, .. } => Ok(state_folder.join(format!("{}.tree.json", self.name.replace('/', "_")))),
+            Place::Live { state_folder, .. } => {
+                Ok(state_folder.join(format!("{}.tree.json", self.name.replace('/', "_"))))
+            }
             _ => Err(Error::new(
                 ErrorKind::Usage,
                 format!("component {} was restored elsewhere: there is nothing to exchange", self.name),
