@@ -6,6 +6,7 @@ mod archives;
 mod bad_archives;
 mod by_hand;
 mod foreign;
+mod fuzz_smoke;
 mod golden;
 mod samples;
 mod sidecars;
