@@ -1,6 +1,7 @@
 //! What `vault` promises, from outside.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "seeds are printed")]
 
 mod archives;
 mod bad_archives;
