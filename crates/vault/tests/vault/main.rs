@@ -9,6 +9,7 @@ mod by_hand;
 mod foreign;
 mod fuzz_smoke;
 mod golden;
+mod remote;
 mod samples;
 mod sidecars;
 mod store_conformance;
