@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub enum ArchiveFormat {
     /// Entries as a tar archive, `manifest.json` last.
     Tar,
-    /// One JSON document, the manifest as its last member.
+    /// One JSON document, its path and the manifest as its last members.
     Json,
 }
 
