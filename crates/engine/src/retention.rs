@@ -129,7 +129,7 @@ fn protections(backup: &Candidate, blocked: bool) -> Vec<String> {
 }
 
 fn judge(backup: &Candidate, rank: Option<u32>, policy: &RetentionSettings, now: Timestamp) -> Judgement {
-    use Judgement::{Keep, Remove};
+    use Judgement::Keep;
     match (backup.state, rank, backup.tier) {
         (State::Running, ..) => Keep("it is running".to_owned()),
         (State::Partial | State::Succeeded, _, Tier::Manual) => {

@@ -24,4 +24,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::Key;
 pub use progress::{Progress, Silent};
 pub use store::Store;
-pub use transfer::{Committed, Content, EntryReader, EntryVisitor, EntryWriter, Outcome, Selection};
+pub use transfer::{Chunking, Committed, Content, EntryReader, EntryVisitor, EntryWriter, Hinted, Outcome, Selection};

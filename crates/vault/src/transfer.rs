@@ -13,6 +13,45 @@ use std::io::{self, Read};
 pub trait Content: Send {
     /// Opens the content at its start. Called once at most.
     fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>>;
+
+    /// What is known of the content's structure, for a writer that deduplicates. A hint: it changes what a later backup
+    /// costs, never what is restored.
+    fn chunking(&self) -> Chunking {
+        Chunking::Content
+    }
+}
+
+/// How content is best cut for deduplication.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Chunking {
+    /// Nothing is known: where the bytes themselves say so.
+    #[default]
+    Content,
+    /// A SQLite database file: changes touch few pages, which keep their places.
+    Pages {
+        /// Size of a page.
+        page_size_bytes: u32,
+    },
+    /// A dump with one row a line, in the order of its keys, the key first.
+    Rows,
+}
+
+/// Content with a hint.
+pub struct Hinted<'a> {
+    /// The content.
+    pub content: &'a mut dyn Content,
+    /// What is known of it.
+    pub chunking: Chunking,
+}
+
+impl Content for Hinted<'_> {
+    fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.content.open()
+    }
+
+    fn chunking(&self) -> Chunking {
+        self.chunking
+    }
 }
 
 /// Content that is already open or in memory.

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod backups;
+mod candidates;
 pub mod jobs;
 pub mod locks;
 mod orphans;

@@ -173,3 +173,6 @@ impl Config {
         self.plans.iter().find(|plan| plan.name == name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! The `strongroom.toml` that `init` writes: what was found, and every other setting as a comment with its default.
 
 use super::{ComponentConfig, ComponentSettings};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// Renders the file for an application in `folder` with these components. Addresses of database servers are written as
@@ -21,7 +20,7 @@ pub fn render(folder: &Path, components: &[ComponentConfig]) -> String {
 fn section(folder: &Path, component: &ComponentConfig) -> String {
     let kind = format!("{:?}", component.settings.kind()).to_lowercase();
     let mut text = format!("\n[components.{}]\nkind = \"{kind}\"\n", component.name);
-    let mut line = |key: &str, value: &toml::Value| drop(writeln!(text, "{key} = {value}"));
+    let mut line = |key: &str, value: &toml::Value| text.push_str(&format!("{key} = {value}\n"));
     let path = |path: &Path| {
         let relative = path.strip_prefix(folder).unwrap_or(path);
         let shown = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };

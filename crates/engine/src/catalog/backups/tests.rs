@@ -1,5 +1,6 @@
 use super::*;
-use crate::manifest::{ComponentManifest, Figures, Format};
+use crate::catalog::Failure;
+use crate::manifest::{ComponentKind, ComponentManifest, Figures, Format};
 use std::collections::BTreeMap;
 
 fn at(second: i64) -> Timestamp {
@@ -32,6 +33,7 @@ fn manifest(record: &BackupRecord) -> Manifest {
         key_fingerprint: Some("0123456789abcdef".to_owned()),
         tools: BTreeMap::new(),
         audit_head: None,
+        origins: BTreeMap::new(),
         components: vec![ComponentManifest {
             name: "uploads".to_owned(),
             kind: ComponentKind::Files,
@@ -47,6 +49,9 @@ fn manifest(record: &BackupRecord) -> Manifest {
                 others: 0,
                 bytes: 7,
                 listing_hash: String::new(),
+                owners_hash: None,
+                attributes_hash: None,
+                root: None,
             },
         }],
     }
