@@ -14,7 +14,7 @@ mod webhook;
 
 pub use channel::{Channel, EMAIL, channels};
 pub use mail::is_address;
-pub use notice::{Fact, Notice, Ping, name as event_name};
+pub use notice::{Fact, Notice, Ping, duration, name as event_name, size};
 
 use crate::catalog::Catalog;
 use crate::catalog::outbox::Message;
