@@ -72,8 +72,8 @@ fn other_files_are_not_backups() {
     let random: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     assert_eq!(case.try_foreign("empty.enc", b""), (6, "truncated".to_owned()));
     assert_eq!(case.try_foreign("random.tar.gz.enc", &random), (7, "wrong_key_or_damaged".to_owned()));
-    assert_eq!(case.try_foreign("photo.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0 and so on").1, "not_a_backup");
-    assert_eq!(case.try_foreign("letter.txt", b"Dear madam, dear sir,").1, "not_a_backup");
+    assert_eq!(case.try_foreign("photo.jpg", &[b"\xff\xd8\xff\xe0\0\x10JFIF\0", &random[..]].concat()).1, "not_a_backup");
+    assert_eq!(case.try_foreign("letter.txt", "Dear madam, dear sir, this is no backup.\n".repeat(40).as_bytes()).1, "not_a_backup");
     assert_eq!(case.app.fails(4, &["restore", "./no-such-file.enc", "--to", "x"]), "not_found");
     assert_eq!(case.app.fails(4, &["restore", "abcdefabcdef", "--to", "x"]), "not_found");
 }
