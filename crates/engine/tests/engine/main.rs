@@ -1,0 +1,3 @@
+//! The engine from outside: sources and targets against real data.
+
+mod sqlite;
