@@ -123,10 +123,13 @@ impl Exchange<'_> {
                 ))
             };
         }
-        let _ = recover_if_needed(incoming);
-        if !self.live.exists() || !opens(&open_immutable(incoming), incoming)? {
-            return Ok(Way::Rename);
+        // What cannot be opened as it lies goes as it came, journals included: opening it for writing might discard them.
+        for path in [&self.live, incoming] {
+            if !path.exists() || !opens(&open_immutable(path), path)? {
+                return Ok(Way::Rename);
+            }
         }
+        recover_if_needed(incoming)?;
         Ok(if opens(&open_writable(&self.live, self.timeout), &self.live)? { Way::Pages } else { Way::Rename })
     }
 
@@ -402,8 +405,7 @@ fn opens(connection: &Result<Connection>, path: &Path) -> Result<bool> {
     }
 }
 
-/// A database that was moved here together with its journal or WAL is made complete in itself. One that cannot be stays
-/// as it is.
+/// A database that was moved here together with its journal or WAL is made complete in itself.
 fn recover_if_needed(path: &Path) -> Result<()> {
     let has_journal = ["-wal", "-journal"].iter().any(|suffix| beside(path, suffix).exists());
     if has_journal { recover(path, Duration::ZERO) } else { Ok(()) }
