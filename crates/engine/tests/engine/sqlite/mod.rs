@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+mod killed;
 mod roundtrip;
 mod swap;
 
@@ -30,8 +31,8 @@ struct Kept(Vec<(Entry, Vec<u8>)>);
 impl EntryWriter for Kept {
     fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> engine::Result<Outcome> {
         let mut bytes = Vec::new();
-        let mut read = |content: &mut dyn Content| content.open()?.read_to_end(&mut bytes);
-        if let Some(Err(cause)) = content.map(|content| read(content)) {
+        let read = |content: &mut dyn Content| content.open()?.read_to_end(&mut bytes);
+        if let Some(Err(cause)) = content.map(read) {
             return Ok(Outcome::Unreadable(cause));
         }
         let outcome = Outcome::Stored { bytes: bytes.len() as u64, padded_bytes: 0 };
