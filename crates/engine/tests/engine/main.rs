@@ -5,3 +5,4 @@
 mod core;
 mod files;
 mod postgres;
+mod sqlite;
