@@ -1,8 +1,11 @@
 //! MySQL and MariaDB components, against a real MariaDB.
 
 mod by_hand;
+mod capture;
+mod restore;
 mod round_trip;
 mod swap;
+mod tls;
 
 use engine::config::component::ServerDatabaseSettings;
 use engine::id::Id;
@@ -132,6 +135,16 @@ pub fn restore_new(url: &str, manifest: &ComponentManifest, kept: &Kept) {
     assert_eq!(plan.obstacles, Vec::<String>::new());
     let figures = fill(&mut target, kept).unwrap();
     assert_eq!(manifest.differences(&figures), Vec::<String>::new());
+}
+
+/// Shows the first line that differs, not two whole dumps.
+#[track_caller]
+pub fn assert_same(found: &str, expected: &str, when: &str) {
+    let mut found_lines = found.lines();
+    for line in expected.lines() {
+        assert_eq!(found_lines.next(), Some(line), "{when}");
+    }
+    assert_eq!(found_lines.next(), None, "{when}");
 }
 
 pub fn id() -> Id {
