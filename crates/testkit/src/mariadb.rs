@@ -32,6 +32,8 @@ impl Server {
     /// A server of one's own, to be killed or given further arguments.
     pub fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("mariadb-").tempdir().unwrap().keep();
+        // A starting server removes temporary tables it does not know: servers must not share the folder.
+        fs::create_dir(folder.join("tmp")).unwrap();
         run(Command::new("cp").arg("-a").arg(template().join("data")).arg(&folder));
         if is_root() {
             run(Command::new("chown").args(["-R", "mysql:"]).arg(&folder));
@@ -49,7 +51,7 @@ impl Server {
         let user = if is_root() { "--user=mysql" } else { "" };
         let script = format!(
             "mariadbd --no-defaults {user} --datadir={folder}/data --socket={folder}/s --port={} --bind-address=127.0.0.1 \
-             --pid-file={folder}/pid --innodb-flush-log-at-trx-commit=0 --local-infile=1 --skip-name-resolve \
+             --pid-file={folder}/pid --tmpdir={folder}/tmp --innodb-flush-log-at-trx-commit=0 --local-infile=1 --skip-name-resolve \
              --character-set-server=utf8mb4 {} {} >>{folder}/log 2>&1 & p=$!; cat >/dev/null; kill -9 $p 2>/dev/null; wait $p; \
              [ -e {folder}/keep ] || rm -rf {folder}",
             self.port,

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod capture;
+mod property;
 mod restore;
 mod round_trip;
 mod swap;
