@@ -4,5 +4,6 @@
 
 mod core;
 mod files;
+mod mysql;
 mod postgres;
 mod sqlite;
