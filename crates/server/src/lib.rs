@@ -1,1 +1,18 @@
-//! server
+//! The service: REST API, sign-in, jobs, scheduler loop, notifications' sender, embedded dashboard.
+//!
+//! Everything that is done to backups goes through [`work::Strongroom`]; the engine implements it. [`serve`] is the one
+//! entry point. The OpenAPI document is generated from the handlers and is the access policy too ([`auth::policy`]).
+
+pub mod answer;
+pub mod api;
+pub mod auth;
+pub mod extract;
+pub mod figures;
+pub mod jobs;
+pub mod metrics;
+pub mod range;
+pub mod schedules;
+pub mod state;
+pub mod view;
+pub mod watch;
+pub mod work;

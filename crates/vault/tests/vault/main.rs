@@ -2,6 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod archives;
+mod bad_archives;
+mod by_hand;
+mod foreign;
+mod golden;
 mod repository;
 mod repository_restic;
 mod repository_samples;
+mod samples;
+mod sidecars;
+mod store_conformance;
+mod writers;

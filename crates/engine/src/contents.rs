@@ -1,0 +1,134 @@
+//! What a backup holds, and single files out of it.
+
+use crate::below::take_apart;
+use crate::config::ComponentConfig;
+use crate::locate::Backup;
+use crate::manifest::Manifest;
+use crate::room::Room;
+use crate::target::{Context, Place, Target};
+use crate::{Error, ErrorKind, Result, component};
+use serde::Serialize;
+use std::collections::{BTreeMap, btree_map};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use vault::{Entry, EntryKind, EntryPath, Progress, Selection};
+
+/// An entry as lists show it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Path, component first; bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// `file`, `folder`, `symlink`, `hardlink`, `fifo` or `device`.
+    pub kind: &'static str,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Permission bits, octal.
+    pub mode: String,
+    /// Time of last modification.
+    pub modified: Option<jiff::Timestamp>,
+    /// Where a link leads.
+    pub target: Option<String>,
+}
+
+/// Calls `found` for each entry at or below `prefix` (everything when empty), in the backup's order.
+pub fn list(room: &Room, backup: &Backup, prefix: &str, found: &mut dyn FnMut(Listed) -> Result<()>) -> Result<u64> {
+    let mut reader = backup.open(room)?;
+    let prefix = prefix.trim_matches('/');
+    let selection = if prefix.is_empty() { Selection::all() } else { Selection::below([prefix.as_bytes()]) };
+    let mut count = 0;
+    reader.visit(&selection, &mut |entry: &Entry, content: &mut dyn Read| {
+        count += 1;
+        found(listed(entry, content)?)
+    })?;
+    if count == 0 && !prefix.is_empty() {
+        return Err(nothing_at(backup, prefix));
+    }
+    Ok(count)
+}
+
+fn listed(entry: &Entry, content: &mut dyn Read) -> Result<Listed> {
+    let (kind, bytes, target) = match &entry.kind {
+        EntryKind::File { size_bytes: Some(bytes) } => ("file", *bytes, None),
+        EntryKind::File { size_bytes: None } => {
+            let bytes = std::io::copy(content, &mut std::io::sink())
+                .map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
+            ("file", bytes, None)
+        }
+        EntryKind::Directory => ("folder", 0, None),
+        EntryKind::HardLink { target } => ("hardlink", 0, Some(target.to_string())),
+        EntryKind::Symlink { target } => ("symlink", 0, Some(String::from_utf8_lossy(target).into_owned())),
+        EntryKind::Fifo => ("fifo", 0, None),
+        EntryKind::Device { .. } => ("device", 0, None),
+    };
+    let metadata = &entry.metadata;
+    let modified = jiff::Timestamp::new(metadata.modified.seconds, metadata.modified.nanoseconds as i32).ok();
+    Ok(Listed { path: entry.path.to_string(), kind, bytes, mode: format!("{:04o}", metadata.mode), modified, target })
+}
+
+fn nothing_at(backup: &Backup, path: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("the backup {} holds nothing at {path}", backup.label()),
+        "`strongroom files ID` lists what it holds; paths begin with the component's name.",
+    )
+}
+
+/// Fetches the entries at or below `paths` into `folder`, which must be new or empty, below their components' names. A path
+/// inside a database fetches the database.
+pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, progress: &Arc<dyn Progress>) -> Result<u64> {
+    let (mut reader, manifest) = backup.open_with_manifest(room)?;
+    let prefixes: Vec<_> = paths.iter().map(|path| path.trim_matches('/').as_bytes().to_vec()).collect();
+    let mut missing = prefixes.clone();
+    let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients: false };
+    let mut targets: BTreeMap<String, Box<dyn Target>> = BTreeMap::new();
+    let mut fetched = 0;
+    reader.visit(&Selection::below(prefixes), &mut |entry: &Entry, content: &mut dyn Read| {
+        missing.retain(|prefix| !entry.path.starts_with(prefix));
+        let (name, Some(inner)) = take_apart(entry)? else { return Ok(()) };
+        let target = match targets.entry(name) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => {
+                let target = target_below(folder, &manifest, new.key())?;
+                new.insert(target)
+            }
+        };
+        fetched += 1;
+        target.entry(&context, &inner, content)
+    })?;
+    for target in targets.values_mut() {
+        target.finish(&context)?;
+    }
+    match missing.first() {
+        None => Ok(fetched),
+        Some(path) => Err(nothing_at(backup, &String::from_utf8_lossy(path))),
+    }
+}
+
+fn target_below(folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {
+    let part = manifest.components.iter().find(|part| part.name == name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Mismatch,
+            format!("the backup holds entries of {name:?}, which its manifest does not know"),
+            "Use another copy of it or an older backup.",
+        )
+    })?;
+    let config = ComponentConfig::elsewhere(name, part.kind, folder)?;
+    component::target(&config, Place::Folder { path: folder.join(name) })
+}
+
+/// Sends the content of one regular file to `output`.
+pub fn send(room: &Room, backup: &Backup, path: &str, output: &mut dyn std::io::Write) -> Result<u64> {
+    let wanted = EntryPath::new(path.trim_matches('/'))?;
+    let mut reader = backup.open(room)?;
+    let mut sent = None;
+    reader.visit(&Selection::below([wanted.as_bytes()]), &mut |entry: &Entry, content: &mut dyn Read| {
+        if entry.path == wanted && matches!(entry.kind, EntryKind::File { .. }) {
+            let bytes = std::io::copy(content, output).map_err(|cause| vault::error::from_io(format!("sending {path}"), cause))?;
+            sent = Some(bytes);
+        }
+        Ok(())
+    })?;
+    sent.ok_or_else(|| nothing_at(backup, path))
+}

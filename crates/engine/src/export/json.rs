@@ -1,1 +1,0 @@
-//! Databases as one JSON document: written and read as a stream.

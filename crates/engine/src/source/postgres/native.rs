@@ -1,0 +1,190 @@
+//! The native export: `pg_dump`'s schema, a file of COPY text for each table, and scripts that restore it by hand.
+//!
+//! Entries come in the order in which a restore needs them, so that a target never has to wait or to keep.
+
+use super::Captured;
+use super::by_hand;
+use super::figures;
+use super::large_objects;
+use super::prefetch::Prefetch;
+use super::rows::Reading;
+use crate::manifest::{DatabaseFigures, TableFigures};
+use crate::source::Context;
+use crate::{Error, Result};
+use postgres::Client;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use vault::error::IoContext;
+use vault::{Content, Entry, EntryPath, EntryWriter, Outcome};
+
+/// What was handed over so far.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+/// Hands entries to the writer and counts them.
+pub struct Out<'a> {
+    /// Where they go.
+    pub writer: &'a mut dyn EntryWriter,
+    /// The run.
+    pub context: &'a Context<'a>,
+    /// What went.
+    pub written: Written,
+}
+
+impl Out<'_> {
+    /// Hands over one entry. Content that could not be read to its end is an error: half a table is no backup.
+    pub fn put(&mut self, path: &str, size_bytes: Option<u64>, mode: u32, content: &mut dyn Content) -> Result<()> {
+        self.context.progress.check_cancelled()?;
+        let modified = vault::Timestamp {
+            seconds: self.context.started_at.as_second(),
+            nanoseconds: self.context.started_at.subsec_nanosecond().unsigned_abs(),
+        };
+        let mut entry = Entry::generated(EntryPath::new(path)?, size_bytes, modified);
+        entry.metadata.mode = mode;
+        let bytes = match self.writer.write(&entry, Some(content))? {
+            Outcome::Stored { bytes, padded_bytes: 0 } | Outcome::Unchanged { bytes } => bytes,
+            Outcome::Stored { padded_bytes, .. } => {
+                return Err(Error::internal(format!("{path}: {padded_bytes} bytes were missing at its end")));
+            }
+            Outcome::Unreadable(cause) => return Err(vault::error::from_io(format!("reading {path}"), cause)),
+        };
+        self.written.entries += 1;
+        self.written.bytes += bytes;
+        self.context.progress.entries(1);
+        Ok(())
+    }
+
+    fn text(&mut self, path: &str, text: &str) -> Result<()> {
+        self.put(path, Some(text.len() as u64), 0o600, &mut text.as_bytes())
+    }
+}
+
+/// Writes the whole export and returns the figures of exactly what was written.
+pub fn write(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -> Result<DatabaseFigures> {
+    let layout = &captured.snapshot.layout;
+    let definitions = out.context.scratch.join("large-objects.sql");
+    let has_large_objects = spool_definitions(&mut captured.snapshot.exporter, &definitions)?;
+    let json = serde_json::to_string_pretty(layout)
+        .map_err(|cause| Error::internal("the layout cannot be written as JSON").because(cause))?;
+    out.text("layout.json", &json)?;
+    out.put("restore.sh", Some(by_hand::RESTORE_SH.len() as u64), 0o700, &mut by_hand::RESTORE_SH.as_bytes())?;
+    out.text("restore.sql", &by_hand::restore_sql(layout, has_large_objects))?;
+    out.text("globals.sql", &by_hand::globals_sql(&layout.database))?;
+    out.text("schema/pre-data.sql", &captured.pre_data)?;
+    let mut tables = write_tables(captured, reading, out)?;
+    let layout = &captured.snapshot.layout;
+    out.text("data/sequences.sql", &by_hand::sequences_sql(&layout.sequences))?;
+    tables.push(write_large_objects(&mut captured.snapshot.exporter, &definitions, has_large_objects, reading, out)?);
+    out.text("schema/post-data.sql", &captured.post_data)?;
+    let mut figures = figures::of_catalog(&mut captured.snapshot.exporter, layout)?;
+    figures::complete(&mut figures, tables, &[&captured.pre_data, &captured.post_data]);
+    Ok(figures)
+}
+
+fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -> Result<Vec<TableFigures>> {
+    let tables = &captured.snapshot.layout.tables;
+    let prefetch = Prefetch::new(tables);
+    let workers = &mut captured.snapshot.workers;
+    std::thread::scope(|scope| {
+        for worker in workers {
+            scope.spawn(|| prefetch.work(worker, reading));
+        }
+        let result = tables.iter().enumerate().map(|(number, table)| {
+            let mut reader = prefetch.reader(number);
+            let written = out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, out: out.context });
+            // The database's own error says more than the writer's about a stream that broke off.
+            let figures = match written {
+                Ok(()) => reader.finish(),
+                Err(failed) => Err(reader.failure().unwrap_or(failed)),
+            }?;
+            Ok(figures)
+        });
+        let result = result.collect();
+        prefetch.stop();
+        result
+    })
+}
+
+/// Reports bytes as they pass.
+struct Counted<'a, R> {
+    inner: &'a mut R,
+    out: &'a Context<'a>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.out.progress.bytes(length as u64);
+        if self.out.progress.is_cancelled() {
+            self.out.progress.check_cancelled()?;
+        }
+        Ok(length)
+    }
+}
+
+fn spool_definitions(client: &mut Client, path: &std::path::Path) -> Result<bool> {
+    let what = || format!("writing {}", path.display());
+    let mut file = BufWriter::new(File::create(path).doing(what)?);
+    let any = large_objects::definitions(client, &mut file)?;
+    file.flush().doing(what)?;
+    Ok(any)
+}
+
+/// Contents go through a bounded channel: they are read on the exporter's own thread while the writer takes them.
+fn write_large_objects(
+    client: &mut Client,
+    definitions: &std::path::Path,
+    any: bool,
+    reading: &Reading,
+    out: &mut Out<'_>,
+) -> Result<TableFigures> {
+    if !any {
+        return large_objects::read(client, reading, &mut |_| Ok(()));
+    }
+    let file = File::open(definitions).doing(|| format!("reading {}", definitions.display()))?;
+    let bytes = file.metadata().doing(|| format!("reading {}", definitions.display()))?.len();
+    out.put("large-objects/definitions.sql", Some(bytes), 0o600, &mut { file })?;
+    let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            large_objects::read(client, reading, &mut |line| {
+                sender.send(line.to_vec()).map_err(|_| Error::internal("the writer of large objects went away"))
+            })
+        });
+        let mut stream = Lines { receiver, line: Vec::new(), at: 0 };
+        let written =
+            out.put("large-objects/data.copy", None, 0o600, &mut Counted { inner: &mut stream, out: out.context });
+        drop(stream);
+        let read = reader.join().unwrap_or_else(|_| Err(Error::internal("the reader of large objects panicked")));
+        match (written, read) {
+            (Ok(()), read) => read,
+            (Err(failed), _) => Err(failed),
+        }
+    })
+}
+
+struct Lines {
+    receiver: crossbeam_channel::Receiver<Vec<u8>>,
+    line: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Lines {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.line.len() {
+            match self.receiver.recv() {
+                Ok(line) => (self.line, self.at) = (line, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.line.len() - self.at);
+        buffer[..length].copy_from_slice(&self.line[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}

@@ -1,1 +1,0 @@
-//! Puts `postgres` components back.

@@ -1,0 +1,302 @@
+//! Puts `postgres` components back: into a new database beside the live one, measured there, then both names are exchanged
+//! in one transaction.
+//!
+//! Invariant: the live database is not touched before [`Target::swap`], and that is one transaction of the server: killed at
+//! any instant, we or the server leave the live name on the old or on the new database. The uncomfortable consequences: the
+//! server needs room for both, and nobody may be connected during the exchange.
+
+mod admin;
+mod filling;
+mod inspect;
+mod load;
+mod names;
+mod schema;
+mod swap;
+
+pub use admin::{drop_database, query, sweep_drills};
+
+use crate::config::component::ServerDatabaseSettings;
+use crate::id::Id;
+use crate::manifest::{ComponentManifest, Figures};
+use crate::source::postgres::address::{Address, ClientSettings};
+use crate::source::postgres::layout::{LAYOUT_VERSION, Layout};
+use crate::target::{Context, Place, Target, TargetPlan};
+use crate::{Error, ErrorKind, Result};
+use filling::Filling;
+use names::{Record, Standing};
+use std::io::Read;
+use std::path::Path;
+use swap::Direction;
+use vault::Entry;
+
+/// The steps that are reported to [`vault::Progress::step`], in order.
+pub const STEPS: [&str; 7] = [
+    "postgres.recorded",
+    "postgres.created",
+    "postgres.loaded",
+    "postgres.measured",
+    "postgres.swap.renamed",
+    "postgres.swap_back.renamed",
+    "postgres.discarded",
+];
+
+/// Longest `layout.json`: some hundred bytes for each table.
+const LAYOUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Longest half of a schema. `pg_dump`'s text of ten thousand tables has some ten million bytes.
+const SCHEMA_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// A PostgreSQL database as a target.
+pub struct PostgresTarget {
+    name: String,
+    settings: ServerDatabaseSettings,
+    client: ClientSettings,
+    place: Place,
+    manifest: Option<ComponentManifest>,
+    filling: Option<Filling>,
+}
+
+impl PostgresTarget {
+    /// The component's name and settings, what the binary found in the environment, and where to. Nothing is connected yet.
+    pub fn new(name: &str, settings: &ServerDatabaseSettings, client: ClientSettings, place: Place) -> Self {
+        Self { name: name.to_owned(), settings: settings.clone(), client, place, manifest: None, filling: None }
+    }
+
+    /// Where the component is live, or the new database.
+    fn address(&self) -> Result<Address> {
+        match &self.place {
+            Place::Live { .. } => Address::parse(&self.settings.url, &self.client),
+            Place::Database { url } => Address::parse(url, &self.client),
+            Place::Folder { .. } => Err(Error::new(
+                ErrorKind::Usage,
+                format!("{}: a PostgreSQL database cannot be restored into a folder", self.name),
+                "Give the address of a new database, or unpack the archive: restore.sh in it needs psql alone.",
+            )),
+        }
+    }
+
+    fn live(&self) -> Result<(&Id, &Path)> {
+        match &self.place {
+            Place::Live { restore_id, state_folder } => Ok((restore_id, state_folder)),
+            _ => Err(Error::internal("only a restore into the live database is swapped")),
+        }
+    }
+
+    fn record(&self) -> Result<Option<Record>> {
+        let (_, folder) = self.live()?;
+        Record::load(folder, &self.name)
+    }
+
+    /// The record of a restore that came to its end, for swapping.
+    fn finished_record(&self) -> Result<Record> {
+        self.record()?.filter(|record| record.measured).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("{}: nothing lies beside the live database", self.name),
+                "The restore did not come to its end, or what it kept was removed since.",
+            )
+        })
+    }
+
+    fn connections(&self) -> usize {
+        self.settings.connections.unwrap_or(2).clamp(1, 32) as usize
+    }
+
+    /// Makes the database that is filled.
+    fn create(&self, context: &Context<'_>, layout: Layout) -> Result<Filling> {
+        let address = self.address()?;
+        let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
+        if matches!(self.place, Place::Database { .. }) {
+            let found = names::oid_of(&mut maintenance, &address.database)?;
+            let created = found.is_none();
+            if created {
+                filling::create_database(&mut maintenance, &layout, &address.database)?;
+                context.progress.step("postgres.created");
+            } else {
+                inspect::refuse_not_empty(&address)?;
+            }
+            return Filling::start(address, layout, self.connections(), created);
+        }
+        let (id, folder) = self.live()?;
+        let old_oid = names::oid_of(&mut maintenance, &address.database)?;
+        if let Some(earlier) = Record::load(folder, &self.name)? {
+            refuse_after_swap(&mut maintenance, &earlier)?;
+            let oid = names::oid_of(&mut maintenance, &earlier.beside)?;
+            admin::drop_if(&mut maintenance, &earlier.beside, oid)?;
+        }
+        let mut record = Record::new(&address.database, id, old_oid);
+        record.save(folder, &self.name)?;
+        context.progress.step("postgres.recorded");
+        filling::create_database(&mut maintenance, &layout, &record.beside)?;
+        record.new_oid = names::oid_of(&mut maintenance, &record.beside)?;
+        record.save(folder, &self.name)?;
+        context.progress.step("postgres.created");
+        Filling::start(address.with_database(&record.beside), layout, self.connections(), true)
+    }
+
+    fn filling(&mut self) -> Result<&mut Filling> {
+        self.filling.as_mut().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Damaged,
+                format!("{}: the export does not begin with layout.json", self.name),
+                "This is no PostgreSQL export of Strongroom, or its beginning is missing.",
+            )
+        })
+    }
+}
+
+/// A second start of the same restore may replace what lies beside, never what is live.
+fn refuse_after_swap(client: &mut postgres::Client, record: &Record) -> Result<()> {
+    if record.standing(client)? == Standing::New {
+        return Err(Error::new(ErrorKind::Refused, "this restore was swapped in already", "Undo it first."));
+    }
+    Ok(())
+}
+
+impl Target for PostgresTarget {
+    fn inspect(&mut self, _context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
+        self.manifest = Some(manifest.clone());
+        let address = self.address()?;
+        inspect::inspect(&address, &self.place, manifest, self.settings.tools_folder.as_deref(), &self.client)
+    }
+
+    fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+        context.progress.check_cancelled()?;
+        let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
+        context.progress.entries(1);
+        match path.as_str() {
+            "layout.json" => {
+                let layout = parse_layout(&read_text(content, &path, LAYOUT_BYTES_MAX)?)?;
+                self.filling = Some(self.create(context, layout)?);
+                Ok(())
+            }
+            // For people; the target has what they say from the layout.
+            "restore.sh" | "restore.sql" | "globals.sql" => Ok(()),
+            "schema/pre-data.sql" => {
+                let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
+                self.filling()?.pre_data(&text)
+            }
+            "data/sequences.sql" | "large-objects/definitions.sql" => {
+                let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
+                self.filling()?.run(&text)
+            }
+            "large-objects/data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
+            "schema/post-data.sql" => {
+                let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
+                self.filling()?.post_data = Some(text);
+                Ok(())
+            }
+            _ => self.filling()?.table(&path, &mut Counted { content, context }),
+        }
+    }
+
+    fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
+        let pg_dump_folder = self.settings.tools_folder.clone();
+        let expected = self.manifest.take();
+        self.filling()?;
+        let Some(filling) = self.filling.take() else { return Err(Error::internal("the filling is gone")) };
+        context.progress.phase(&format!("building indexes of {}", self.name), None);
+        let loaded = filling.complete(context)?;
+        context.progress.step("postgres.loaded");
+        context.progress.phase(&format!("comparing {}", self.name), None);
+        let figures = loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?;
+        self.manifest = expected;
+        if let Place::Live { state_folder, .. } = &self.place
+            && let Some(mut record) = self.record()?
+        {
+            record.measured = true;
+            record.save(state_folder, &self.name)?;
+        }
+        context.progress.step("postgres.measured");
+        Ok(Figures::Database(figures))
+    }
+
+    fn swap(&mut self, context: &Context<'_>) -> Result<()> {
+        let record = self.finished_record()?;
+        swap::exchange(&self.address()?, &record, Direction::Forth, context.disconnect_clients)?;
+        context.progress.step("postgres.swap.renamed");
+        Ok(())
+    }
+
+    fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
+        let record = self.finished_record()?;
+        swap::exchange(&self.address()?, &record, Direction::Back, context.disconnect_clients)?;
+        context.progress.step("postgres.swap_back.renamed");
+        Ok(())
+    }
+
+    fn discard(&mut self, context: &Context<'_>) -> Result<()> {
+        if matches!(self.place, Place::Database { .. }) {
+            return match self.filling.take() {
+                Some(filling) => filling.abandon(),
+                None => Ok(()),
+            };
+        }
+        self.filling = None;
+        let Some(record) = self.record()? else { return Ok(()) };
+        let address = self.address()?;
+        let mut client = admin::connect_maintenance(&address, &address.database)?;
+        match record.standing(&mut client)? {
+            Standing::New => admin::drop_if(&mut client, &record.before, record.old_oid)?,
+            Standing::Old => {
+                // Killed between CREATE DATABASE and its record, the object id is not known; the name holds a random id.
+                let oid = match record.new_oid {
+                    Some(oid) => Some(oid),
+                    None => names::oid_of(&mut client, &record.beside)?,
+                };
+                admin::drop_if(&mut client, &record.beside, oid)?;
+            }
+        }
+        let (_, folder) = self.live()?;
+        Record::remove(folder, &self.name)?;
+        context.progress.step("postgres.discarded");
+        Ok(())
+    }
+}
+
+/// Where a drill of a component restores to: a database of its own, to be dropped with [`drop_database`].
+pub fn drill_place(settings: &ServerDatabaseSettings, id: &Id, client: &ClientSettings) -> Result<Place> {
+    admin::drill_url(&settings.url, settings.drill_url.as_deref(), id, client).map(|url| Place::Database { url })
+}
+
+fn parse_layout(text: &str) -> Result<Layout> {
+    let layout: Layout = serde_json::from_str(text).map_err(|cause| {
+        Error::new(ErrorKind::Damaged, format!("layout.json cannot be read: {cause}"), "Use another backup.").because(cause)
+    })?;
+    if layout.version > LAYOUT_VERSION {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the export is of version {}, this build knows up to {LAYOUT_VERSION}", layout.version),
+            "Restore with a newer Strongroom.",
+        ));
+    }
+    Ok(layout)
+}
+
+fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<String> {
+    let mut bytes = Vec::new();
+    let read = content.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| vault::error::from_io(format!("reading {path}"), error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Error::new(ErrorKind::TooLarge, format!("{path} is longer than {bytes_max} bytes"), "Is it an export of ours?"));
+    }
+    String::from_utf8(bytes).map_err(|cause| {
+        Error::new(ErrorKind::Damaged, format!("{path} is not UTF-8"), "Use another backup.").because(cause)
+    })
+}
+
+/// Reports bytes as they pass.
+struct Counted<'a> {
+    content: &'a mut dyn Read,
+    context: &'a Context<'a>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        self.context.progress.bytes(length as u64);
+        if self.context.progress.is_cancelled() {
+            self.context.progress.check_cancelled()?;
+        }
+        Ok(length)
+    }
+}
