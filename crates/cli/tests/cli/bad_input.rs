@@ -124,7 +124,7 @@ fn a_bomb_does_not_go_off() {
 #[test]
 fn a_manifest_that_lies_is_found_out() {
     let app = App::empty();
-    engine::sample::create(app.path()).unwrap();
+    engine::sample::SampleApp::create(app.path()).unwrap();
     let plain = |arguments: &[&str]| Outcome::of(app.command(arguments).env("BACKUP_ENCRYPTION", "none"));
     let record = plain(&["backup", "--json"]).json();
     let archive = app.path().join("backups").join(record["location"].as_str().unwrap());

@@ -17,7 +17,7 @@ impl App {
     /// The sample CRM, with a key.
     pub fn new() -> Self {
         let app = Self { folder: tempfile::tempdir().unwrap() };
-        engine::sample::create(app.path()).unwrap();
+        engine::sample::SampleApp::create(app.path()).unwrap();
         let env = app.path().join(".env");
         let text = std::fs::read_to_string(&env).unwrap();
         std::fs::write(&env, format!("{text}\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();

@@ -173,7 +173,7 @@ impl MysqlTarget {
         let schema = schema_from_document(reader.header(), reader.schema(), reader.settings())?;
         self.prepare(schema)?;
         while let Some(head) = reader.next_table()? {
-            let name = head.name.table().to_owned();
+            let name = head.name.name.clone();
             let Some(table) = self.schema()?.tables.iter().find(|table| table.name == name).cloned() else {
                 continue;
             };
