@@ -90,7 +90,7 @@ pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, prog
         let target = match targets.entry(name) {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(new) => {
-                let target = target_below(folder, &manifest, new.key())?;
+                let target = target_below(room, folder, &manifest, new.key())?;
                 new.insert(target)
             }
         };
@@ -106,7 +106,7 @@ pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, prog
     }
 }
 
-fn target_below(folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {
+fn target_below(room: &Room, folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {
     let part = manifest.components.iter().find(|part| part.name == name).ok_or_else(|| {
         Error::new(
             ErrorKind::Mismatch,
@@ -115,7 +115,7 @@ fn target_below(folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dy
         )
     })?;
     let config = ComponentConfig::elsewhere(name, part.kind, folder)?;
-    component::target(&config, Place::Folder { path: folder.join(name) })
+    component::target(&config, Place::Folder { path: folder.join(name) }, &room.surroundings)
 }
 
 /// Sends the content of one regular file to `output`.

@@ -44,9 +44,10 @@ pub fn run(arguments: Arguments) -> Result<Report> {
         Command::Key(key) => key::run(&key, &session()?),
         Command::Config(command) => config::run(&command, &session()?),
 
+        Command::Doctor => config::doctor(&session()?),
         Command::Audit(audit) => records::audit(&audit, &session()?),
         Command::Catalog(crate::args::Catalog::Rebuild) => records::rebuild(&session()?),
-        Command::Doctor | Command::Serve(_) | Command::User(_) | Command::Token(_) => Err(vault::Error::new(
+        Command::Serve(_) | Command::User(_) | Command::Token(_) => Err(vault::Error::new(
             vault::ErrorKind::Unsupported,
             "this build has no service",
             "Use the other commands; `strongroom --help` lists them.",
