@@ -17,7 +17,7 @@ use vault::error::IoContext;
 const QUERY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What the binary found in its environment: the engine never looks there itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Surroundings {
     /// For PostgreSQL: who we are, the password file, where the client programs are.
     pub postgres: source::postgres::ClientSettings,

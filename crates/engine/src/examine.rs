@@ -27,7 +27,7 @@ impl Databases<'_> {
         let title = format!("rights in {name}");
         let missing = match settings {
             ComponentSettings::Postgres(settings) => source::postgres::check_privileges(settings, &self.surroundings.postgres),
-            ComponentSettings::Mysql(settings) => source::mysql::check_rights(settings).map(|report| report.missing),
+            ComponentSettings::Mysql(settings) => source::mysql::check_rights(settings).map(|report| report.needed),
             _ => return None,
         };
         Some(match missing {

@@ -94,6 +94,14 @@ impl Room {
         self.config.backup_dir.join("temp")
     }
 
+    /// Size of the disk that backups lie on, and what is free of it for this user, in bytes.
+    pub fn disk(&self) -> Result<(u64, u64)> {
+        let folder = &self.config.backup_dir;
+        let stat = rustix::fs::statvfs(folder)
+            .map_err(|cause| Error::io(format!("asking for the size of the disk of {}", folder.display()), cause.into()))?;
+        Ok((stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+
     /// Where our own records lie.
     pub fn state_folder(&self) -> &std::path::Path {
         &self.config.state_dir
