@@ -2,7 +2,6 @@
 
 use crate::args::Global;
 use crate::output::progress::{Reporter, Style};
-use engine::catalog::Catalog;
 use engine::clock::SystemClock;
 use engine::component::Surroundings;
 use engine::config::{CONFIG_FILE, Config, ConfigInputs};
@@ -54,14 +53,16 @@ impl Session {
         Ok(room)
     }
 
-    /// The records alone, without taking care of anything: for accounts and tokens while the service runs.
-    pub fn catalog(&self) -> Result<Arc<Catalog>> {
-        self.room().map(|room| room.catalog)
-    }
-
     /// Progress as the engine wants it.
     pub fn progress(&self) -> Arc<dyn Progress> {
         self.reporter.clone()
+    }
+
+    /// Sets one value over everything else, as `--set` does.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.inputs.overrides.push((key.to_owned(), value.to_owned()));
+        self.config = Arc::new(load(&self.inputs)?);
+        Ok(())
     }
 
     /// Reads the configuration anew.

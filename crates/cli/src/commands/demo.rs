@@ -46,7 +46,12 @@ pub fn run(arguments: &Demo, global: &Global) -> Result<Report> {
         folder.join(".env").display(),
         folder.display(),
     ))?;
-    Ok(Report::done(serde_json::json!({ "folder": folder, "backup": backup }), ""))
+    if arguments.no_serve || session.json {
+        return Ok(Report::done(serde_json::json!({ "folder": folder, "backup": backup }), ""));
+    }
+    tell.line("\nThe dashboard of this application is served now; Ctrl-C ends it.\n")?;
+    drop(room);
+    super::serve::serve(session)
 }
 
 fn folder(arguments: &Demo) -> Result<PathBuf> {
