@@ -8,6 +8,7 @@ mod by_hand;
 mod foreign;
 mod golden;
 mod repository;
+mod repository_faults;
 mod repository_restic;
 mod repository_samples;
 mod samples;
