@@ -153,10 +153,9 @@ fn sqlite_file(folder: &Path, address: &str) -> Result<PathBuf> {
             "Write an absolute path in DATABASE_URL or strongroom.toml, or remove the file that is not in use.",
         )),
         (true, _) => Ok(by_schema),
-        (false, true) => Ok(by_folder),
         // Neither is there yet: what the schema's presence makes more likely; reading it will say that it is missing.
         (false, false) if folder.join("prisma/schema.prisma").is_file() => Ok(by_schema),
-        (false, false) => Ok(by_folder),
+        (false, _) => Ok(by_folder),
     }
 }
 

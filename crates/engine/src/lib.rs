@@ -15,6 +15,7 @@ pub mod contents;
 pub mod detect;
 pub mod doctor;
 pub mod drill;
+pub mod examine;
 pub mod export;
 pub mod hash;
 pub mod hooks;

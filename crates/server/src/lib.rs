@@ -6,13 +6,23 @@
 pub mod answer;
 pub mod api;
 pub mod auth;
+mod dashboard;
+pub mod events;
 pub mod extract;
 pub mod figures;
 pub mod jobs;
 pub mod metrics;
+mod outbox;
 pub mod range;
+pub mod rooms;
+pub mod scheduler;
 pub mod schedules;
+pub mod serve;
 pub mod state;
+mod tls;
 pub mod view;
 pub mod watch;
 pub mod work;
+
+pub use serve::{Ready, ServeOptions, serve};
+pub use work::Strongroom;

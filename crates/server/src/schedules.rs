@@ -3,7 +3,9 @@
 //! A stop or start through the API is kept in the catalog and survives restarts; `ENABLE_SCHEDULED_BACKUPS=false` beats
 //! both. Each task's ledger (which runs have happened) is kept there too.
 
+use crate::events::SCHEDULE;
 use crate::state::App;
+use engine::catalog::jobs::Job;
 use engine::config::{Config, DEFAULT_PLAN};
 use engine::manifest::Tier;
 use engine::schedule::{Ledger, Schedule};
@@ -53,22 +55,39 @@ impl Task {
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
-    /// Which of its runs have happened. One that was never looked at has missed nothing.
-    pub fn ledger(&self, app: &App, now: Timestamp) -> Result<Ledger> {
-        let text = app.catalog.setting(&format!("{LEDGER}{}", self.key.name()))?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(|| Ledger::new(now)))
+    /// Which of its runs have happened; `None` for a task that was never looked at.
+    pub fn ledger(&self, app: &App) -> Result<Option<Ledger>> {
+        let text = app.catalog.setting(&self.ledger_name())?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Keeps the ledger.
-    pub fn save_ledger(&self, app: &App, ledger: &Ledger, now: Timestamp) -> Result<()> {
-        let text = serde_json::to_string(ledger).map_err(|cause| Error::internal(cause.to_string()))?;
-        app.catalog.setting_set(&format!("{LEDGER}{}", self.key.name()), Some(&text), now, "scheduler")
+    pub fn save_ledger(&self, app: &App, ledger: &Ledger) -> Result<()> {
+        app.catalog.setting_set(&self.ledger_name(), Some(&ledger_text(ledger)?), app.clock.now(), SCHEDULE)
     }
 
-    /// Notes that it ran.
-    pub fn ran(&self, app: &App, now: Timestamp) -> Result<()> {
-        app.catalog.setting_set(&format!("{LAST}{}", self.key.name()), Some(&now.to_string()), now, "scheduler")
+    /// Queues a run together with the ledger that remembers it.
+    pub fn start(&self, app: &App, job: &Job, ledger: &Ledger) -> Result<()> {
+        app.catalog.job_add_scheduled(job, (&self.ledger_name(), &ledger_text(ledger)?))?;
+        let now = job.created_at;
+        app.catalog.setting_set(&format!("{LAST}{}", self.key.name()), Some(&now.to_string()), now, SCHEDULE)
     }
+
+    fn ledger_name(&self) -> String {
+        format!("{LEDGER}{}", self.key.name())
+    }
+
+    /// What would have run until now was not missed.
+    fn resume(&self, app: &App) -> Result<()> {
+        let now = app.clock.now();
+        let mut ledger = self.ledger(app)?.unwrap_or_else(|| Ledger::new(now));
+        ledger.resume(now);
+        self.save_ledger(app, &ledger)
+    }
+}
+
+fn ledger_text(ledger: &Ledger) -> Result<String> {
+    serde_json::to_string(ledger).map_err(|cause| Error::internal(cause.to_string()))
 }
 
 /// Everything that runs by itself.
@@ -121,9 +140,7 @@ impl Schedules {
         let before = Self::read(app)?;
         if running && !before.running {
             for task in &before.tasks {
-                let mut ledger = task.ledger(app, now)?;
-                ledger.resume(now);
-                task.save_ledger(app, &ledger, now)?;
+                task.resume(app)?;
             }
         }
         app.catalog.setting_set(RUNNING, Some(if running { "true" } else { "false" }), now, by)
@@ -145,9 +162,7 @@ impl Schedules {
         }
         let now = app.clock.now();
         let task = Task { key, schedule: None, edited: true };
-        let mut ledger = task.ledger(app, now)?;
-        ledger.resume(now);
-        task.save_ledger(app, &ledger, now)?;
+        task.resume(app)?;
         app.catalog.setting_set(&format!("{EDITED}{}", task.key.name()), expression, now, by)
     }
 }

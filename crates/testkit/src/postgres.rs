@@ -41,7 +41,9 @@ impl Server {
         let socket = self.folder.path().display().to_string();
         let mut postgres = self.tool("postgres");
         postgres.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-k", &socket, "-h", "127.0.0.1"]);
-        for setting in ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB", "wal_level=logical"] {
+        for setting in
+            ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB", "wal_level=logical"]
+        {
             postgres.arg("-c").arg(setting);
         }
         self.process = Some(postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap());
@@ -90,7 +92,8 @@ impl Server {
 
     /// `psql -c`, unaligned, tuples only; panics with what psql said.
     pub fn sql(&self, database: &str, text: &str) -> String {
-        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{}", text.chars().take(400).collect::<String>()))
+        self.try_sql(database, text)
+            .unwrap_or_else(|said| panic!("psql: {said}\n{}", text.chars().take(400).collect::<String>()))
     }
 
     /// The same, the failure as a value.
@@ -98,8 +101,12 @@ impl Server {
         use std::io::Write;
         let mut psql = self.client("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]);
-        let mut child =
-            psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
+        let mut child = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
         let mut stdin = child.stdin.take().ok_or("no stdin")?;
         let text = text.to_owned();
         let feeder = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
@@ -133,7 +140,7 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while self.try_sql("postgres", "SELECT 1").is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());

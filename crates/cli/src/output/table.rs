@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 /// Rows under headings.
 pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
     for row in rows {
         table.add_row(row);
     }

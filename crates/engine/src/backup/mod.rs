@@ -61,7 +61,7 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
         started_at: job.started_at,
         deduplicating: job.format == crate::manifest::Format::Repository,
     };
-    let mut sources = capture(job, &context)?;
+    let mut sources = capture(room, job, &context)?;
     let captured_at = room.now();
     progress.step("backup.captured");
     let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch)?;
@@ -72,11 +72,11 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
 }
 
 /// Opens every database's snapshot before the first file is read: whatever a row refers to is still there then.
-fn capture(job: &Job, context: &Context<'_>) -> Result<Vec<(String, Box<dyn Source>)>> {
+fn capture(room: &Room, job: &Job, context: &Context<'_>) -> Result<Vec<(String, Box<dyn Source>)>> {
     let mut sources = Vec::new();
     for settings in &job.components {
         let within = |error: Error| error.within(format!("component {}", settings.name));
-        let mut source = component::source(settings, job.format).map_err(within)?;
+        let mut source = component::source(settings, job.format, &room.surroundings).map_err(within)?;
         context.progress.check_cancelled()?;
         context.progress.phase(&format!("looking at {}", settings.name), None);
         source.capture(context).map_err(within)?;

@@ -139,7 +139,7 @@ pub struct Job {
     pub id: Id,
     /// What it does.
     pub kind: JobKind,
-    /// Jobs of one queue never overlap: the plan's name.
+    /// Jobs of one queue never overlap.
     pub queue: String,
     /// Where it stands.
     pub state: JobState,
@@ -230,6 +230,35 @@ impl Catalog {
                 .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = $1"), [idempotency_key], read)
                 .map_err(doing)?;
             Ok((first, false))
+        })
+    }
+
+    /// Writes a schedule's job down together with the setting that remembers its run: both or neither.
+    pub fn job_add_scheduled(&self, job: &Job, setting: (&str, &str)) -> Result<()> {
+        let doing = |cause| failed("writing a schedule's job down", cause);
+        let now = job.created_at.as_millisecond();
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO jobs (id, kind, queue, state, request, actor, attempt, created_at)
+                 VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7)",
+                (
+                    job.id.as_str(),
+                    job.kind.name(),
+                    &job.queue,
+                    job.request.to_string(),
+                    &job.actor,
+                    job.attempt,
+                    now,
+                ),
+            )
+            .map_err(doing)?;
+            tx.execute(
+                "INSERT INTO settings (name, value, changed_at, changed_by) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (name) DO UPDATE SET value = $2, changed_at = $3, changed_by = $4",
+                (setting.0, setting.1, now, &job.actor),
+            )
+            .map_err(doing)?;
+            Ok(())
         })
     }
 

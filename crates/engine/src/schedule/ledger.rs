@@ -56,6 +56,11 @@ impl Ledger {
         self.since = now;
     }
 
+    /// The clock when it was last asked.
+    pub const fn seen(&self) -> Timestamp {
+        self.seen
+    }
+
     /// The run to start at `now`, if any. It stays due until it is [recorded](Self::record).
     pub fn due(&mut self, schedule: &Schedule, now: Timestamp) -> Option<Due> {
         self.watch(now);

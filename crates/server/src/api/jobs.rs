@@ -122,7 +122,7 @@ pub struct JobView {
     /// Where it stands.
     #[schema(value_type = JobStateName)]
     pub state: JobState,
-    /// Jobs of one queue never overlap: the plan's name.
+    /// `backups`, `restores` or `care`: jobs of one queue never overlap.
     pub queue: String,
     /// Who asked: a user's name, `token:NAME`, `schedule`.
     pub actor: String,

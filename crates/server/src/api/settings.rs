@@ -176,7 +176,7 @@ async fn send_test(app: &App, principal: &Principal, name: String) -> Answer<Tes
         let message = format!("there is no channel {name:?} to send to");
         return Err(Refusal::new(StatusCode::CONFLICT, "not_configured", message, hint));
     };
-    let result = app.blocking(move |app| notify::send_test(&channel, app.clock.now())).await;
+    let result = app.blocking(move |app| notify::send_test(&app.catalog, &channel, app.clock.now())).await;
     app.audit_outcome(principal, "notification.test", &name, &result).await?;
     ok(TestSent { message: result?, channel: name })
 }

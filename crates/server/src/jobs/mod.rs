@@ -1,11 +1,15 @@
-//! Long work. A job is in the catalog before its id is told to anybody; workers take jobs from there, one queue per plan,
-//! so that a plan never overlaps itself and different plans wait for nobody's answer but their own turn.
+//! Long work. A job is in the catalog before its id is told to anybody; the worker takes jobs from there. There are three
+//! queues, and jobs of one queue never overlap: backups of all plans (so a plan never overlaps itself, and plans that are
+//! due in the same minute wait for each other), restores, and care (proofs and cleanup). Between the queues the engine's
+//! own locks decide.
 
 mod live;
 mod run;
+pub mod recover;
 pub mod worker;
 
 pub use live::{Live, ProgressView};
+pub use run::Done;
 
 use crate::answer::Refusal;
 use crate::api::JobStarted;
@@ -22,10 +26,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// Queue of everything that is not a backup: proofs, cleanup. Restores wait for the backups of their plan in the engine.
-const CARE: &str = "(care)";
+/// Queue of backups.
+const BACKUPS: &str = "backups";
 /// Queue of restores and undos.
-const RESTORES: &str = "(restores)";
+const RESTORES: &str = "restores";
+/// Queue of proofs and cleanup.
+const CARE: &str = "care";
 
 /// Work that runs in this process now.
 #[derive(Default)]
@@ -42,6 +48,22 @@ impl Jobs {
 
     fn find(&self, id: &Id) -> Option<Arc<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Waits until a job is added.
+    pub async fn added(&self) {
+        self.added.notified().await;
+    }
+
+    /// Lets the worker look again now.
+    pub fn wake(&self) {
+        self.added.notify_one();
+    }
+
+    /// Whatever runs now, with when it began.
+    pub fn all(&self) -> Vec<(Id, Arc<Live>)> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.iter().map(|(id, live)| (id.clone(), Arc::clone(live))).collect()
     }
 
     fn begin(&self, id: &Id) -> Arc<Live> {
@@ -81,7 +103,7 @@ impl NewJob {
 
     /// A backup.
     pub fn backup(request: BackupRequest, actor: String) -> Self {
-        Self::new(&request.id, JobKind::Backup, &request.plan, &request, actor)
+        Self::new(&request.id, JobKind::Backup, BACKUPS, &request, actor)
     }
 
     /// A restore.
@@ -163,7 +185,7 @@ impl App {
             })
             .await?;
         if added {
-            self.jobs.added.notify_one();
+            self.jobs.wake();
         } else if without_ids(&job.request) != wanted {
             return Err(Refusal::new(
                 StatusCode::CONFLICT,

@@ -22,7 +22,8 @@ pub struct Done {
 }
 
 impl Done {
-    fn good_or_failed(good: bool, result: Value) -> Self {
+    /// Good, or found not to be.
+    pub(super) fn good_or_failed(good: bool, result: Value) -> Self {
         let state = if good { JobState::Succeeded } else { JobState::Failed };
         Self { state, result, backup: None }
     }

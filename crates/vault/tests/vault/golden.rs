@@ -28,7 +28,7 @@ fn archives() -> Vec<(&'static str, ArchiveFormat, Compression, bool)> {
 
 fn entries(format: ArchiveFormat) -> Vec<(Entry, Vec<u8>)> {
     if format == ArchiveFormat::Json {
-        return vec![file("crm/database.json", DOCUMENT)];
+        return vec![file("crm/crm.json", DOCUMENT)];
     }
     let link = |kind, name| (Entry { path: path(name), kind, metadata: metadata(0o777) }, Vec::new());
     let mut odd = file(b"uploads/\xff odd".to_vec(), "odd");
@@ -59,11 +59,9 @@ fn every_archive_of_version_1_is_read() {
             assert_eq!(seen, entries(format), "{name}");
         } else {
             let manifest = std::str::from_utf8(MANIFEST).unwrap();
-            let document = format!("{},\"manifest\":{manifest}}}\n", &DOCUMENT[..DOCUMENT.len() - 1]);
-            assert_eq!(
-                (seen[0].0.path.to_string(), &seen[0].1[..]),
-                ("crm/database.json".to_owned(), document.as_bytes())
-            );
+            let document =
+                format!("{},\"entry\":\"crm/crm.json\",\"manifest\":{manifest}}}\n", &DOCUMENT[..DOCUMENT.len() - 1]);
+            assert_eq!((seen[0].0.path.to_string(), &seen[0].1[..]), ("crm/crm.json".to_owned(), document.as_bytes()));
         }
     }
     for (name, fingerprint) in [("sealed.manifest.json", Some(key(1).fingerprint())), ("plain.manifest.json", None)] {

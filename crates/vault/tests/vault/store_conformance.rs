@@ -55,7 +55,7 @@ fn an_unfinished_object_is_invisible(store: &dyn Store) {
 
 fn the_head_can_be_rewritten(store: &dyn Store) {
     let mut writer = store.create("head").unwrap();
-    writer.write_all(&[0; 100_000]).unwrap();
+    writer.write_all(&vec![0; 100_000]).unwrap();
     writer.rewrite_head(&[7; 32]).unwrap();
     writer.write_all(b"tail").unwrap();
     assert_eq!(writer.finish().unwrap().size_bytes, 100_004);

@@ -113,7 +113,8 @@ fn a_json_archive_takes_one_document_and_nothing_else() {
     assert_eq!(std::fs::read_dir(place.store.root()).unwrap().count(), 0);
     write("{ }").unwrap();
     let seen = contents(&mut *place.open("a", &options(&[])).unwrap()).unwrap();
-    let expected = format!("{{ \"manifest\":{}}}\n", std::str::from_utf8(MANIFEST).unwrap());
+    let expected =
+        format!("{{ \"entry\":\"database/database.json\",\"manifest\":{}}}\n", std::str::from_utf8(MANIFEST).unwrap());
     assert_eq!(seen[0].1, expected.as_bytes());
 }
 

@@ -5,7 +5,7 @@
 
 use super::schema::{
     Column, Kind, Object, ObjectKind, SCHEMA_VERSION, Schema, Sequence, Table, members, split_auto_increment,
-    unqualify_sequences, unqualify_trigger,
+    unqualify_sequences, unqualify_trigger, unqualify_view,
 };
 use super::session::{Flavour, Session, lossy, quote_name, quote_text, text_at};
 use crate::{Error, ErrorKind, Result};
@@ -286,6 +286,7 @@ fn routines(session: &mut Session, database: &str) -> Result<Vec<Object>> {
 fn view(session: &mut Session, database: &str, name: &str) -> Result<Object> {
     let shown = show(session, &format!("SHOW CREATE VIEW {}", quote_name(name)))?;
     let mut view = object(ObjectKind::View, name.to_owned(), [1, 9, 2, 3, 9], &shown);
+    view.definition = unqualify_view(&view.definition, database);
     let works = session.try_execute(&format!("SELECT 1 FROM {} LIMIT 0", quote_name(name)))?;
     // A missing definer (1449) or missing right keeps a view from being read, not from being made anew.
     view.broken = matches!(works, Err((1356 | 1146 | 1054 | 1305, _)));

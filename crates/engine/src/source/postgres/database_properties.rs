@@ -7,6 +7,7 @@ use super::sql;
 use crate::Result;
 use postgres::Client;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 
 /// What belongs to a database as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,14 +106,14 @@ impl DatabaseProperties {
             sql::literal(&self.ctype)
         );
         if server_version_number >= 150_000 && self.locale_provider != "libc" {
-            statement.push_str(&format!(" LOCALE_PROVIDER {}", sql::identifier(&self.locale_provider)));
+            let _ = write!(statement, " LOCALE_PROVIDER {}", sql::identifier(&self.locale_provider));
             if let Some(locale) = &self.locale {
                 let word = if self.locale_provider == "icu" { "ICU_LOCALE" } else { "BUILTIN_LOCALE" };
-                statement.push_str(&format!(" {word} {}", sql::literal(locale)));
+                let _ = write!(statement, " {word} {}", sql::literal(locale));
             }
         }
         if let Some(owner) = owner {
-            statement.push_str(&format!(" OWNER {}", sql::identifier(owner)));
+            let _ = write!(statement, " OWNER {}", sql::identifier(owner));
         }
         statement
     }
@@ -196,7 +197,11 @@ fn setting_value(setting: &Setting) -> String {
         return sql::literal(&setting.value);
     }
     let items = list_items(&setting.value);
-    if items.is_empty() { "''".to_owned() } else { items.iter().map(|item| sql::literal(item)).collect::<Vec<_>>().join(", ") }
+    if items.is_empty() {
+        "''".to_owned()
+    } else {
+        items.iter().map(|item| sql::literal(item)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Splits `a, "b, ""c"` at commas outside quotes, quotes taken off.
@@ -234,7 +239,10 @@ mod tests {
     #[test]
     fn lists_are_written_back_item_by_item() {
         let setting = |name: &str, value: &str| Setting { role: None, name: name.into(), value: value.into() };
-        assert_eq!(setting_value(&setting("search_path", "\"$user\", public, \"a, \"\"b\"")), "'$user', 'public', 'a, \"b'");
+        assert_eq!(
+            setting_value(&setting("search_path", "\"$user\", public, \"a, \"\"b\"")),
+            "'$user', 'public', 'a, \"b'"
+        );
         assert_eq!(setting_value(&setting("search_path", "\"\"")), "''");
         assert_eq!(setting_value(&setting("search_path", "")), "''");
         assert_eq!(setting_value(&setting("work_mem", "4MB")), "'4MB'");

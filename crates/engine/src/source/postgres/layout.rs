@@ -212,7 +212,9 @@ pub fn missing_privileges(client: &mut Client) -> Result<Vec<String>> {
             AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT'
                   AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))"
     );
-    names(client, &query)
+    let mut missing = names(client, &query)?;
+    missing.sort_unstable();
+    Ok(missing)
 }
 
 fn sequences(client: &mut Client) -> Result<Vec<Sequence>> {

@@ -9,13 +9,16 @@
 pub mod address;
 pub(crate) mod by_hand;
 pub(crate) mod connect;
+pub(crate) mod copy_text;
 pub(crate) mod database_properties;
 pub(crate) mod error;
 pub(crate) mod figures;
+pub(crate) mod json;
 pub(crate) mod large_objects;
 pub(crate) mod layout;
 mod native;
 pub(crate) mod pg_dump;
+mod pipe;
 pub(crate) mod prefetch;
 pub(crate) mod rows;
 mod snapshot;
@@ -45,7 +48,7 @@ pub struct PostgresSource {
 }
 
 /// What `capture` holds for `read`.
-struct Captured {
+pub(crate) struct Captured {
     snapshot: Snapshot,
     pre_data: String,
     post_data: String,
@@ -92,7 +95,7 @@ impl Source for PostgresSource {
         let mut out = Out { writer, context, written: Written::default() };
         let figures = match self.export {
             Export::Native => native::write(&mut captured, &reading, &mut out)?,
-            Export::Json => return Err(Error::internal("the JSON export is not wired")),
+            Export::Json => json::write(&self.name, &mut captured, &reading, &mut out)?,
         };
         Ok(ComponentManifest {
             name: self.name.clone(),
@@ -107,6 +110,12 @@ impl Source for PostgresSource {
     }
 }
 
+/// What the address's role lacks to back up everything, as the statements that give it; empty when nothing is missing.
+/// A role from which row-level security hides rows lacks something, too.
+pub fn check_privileges(settings: &ServerDatabaseSettings, client: &ClientSettings) -> Result<Vec<String>> {
+    layout::missing_privileges(&mut connect::connect(&Address::parse(&settings.url, client)?)?)
+}
+
 /// What the backup does not hold, by name. It lies elsewhere by its nature: the backup is not partial for it.
 fn warnings(captured: &Captured) -> Vec<String> {
     let layout = &captured.snapshot.layout;
@@ -114,7 +123,9 @@ fn warnings(captured: &Captured) -> Vec<String> {
         format!("foreign table {table}: its definition is in the backup, its rows are on another server and are not")
     });
     let subscriptions = layout.subscriptions.iter().map(|name| {
-        format!("subscription {name} is not in the backup: a copy that subscribes would take the original's changes away")
+        format!(
+            "subscription {name} is not in the backup: a copy that subscribes would take the original's changes away"
+        )
     });
     foreign.chain(subscriptions).collect()
 }

@@ -45,11 +45,6 @@ impl Stage {
         }
     }
 
-    /// The folder that everything is built below.
-    pub fn root(&self) -> &Arc<OwnedFd> {
-        &self.root
-    }
-
     /// Makes one entry. `content` is read for regular files only.
     pub fn add(&mut self, entry: &Entry, content: &mut dyn Read, progress: &dyn Progress) -> Result<()> {
         progress.check_cancelled()?;

@@ -28,7 +28,7 @@ pub enum Belongs {
     /// What a filter takes of the folder.
     Tree {
         /// The filter.
-        filter: Filter,
+        filter: Box<Filter>,
         /// As in the settings.
         one_file_system: bool,
         /// Further names of a file are hard links.
@@ -276,7 +276,7 @@ impl TreeTarget {
     fn swapper(&self, context: &Context<'_>, file: &Path, act: impl FnOnce(&Swapper<'_>) -> Result<()>) -> Result<()> {
         let everything = Filter::everything();
         let (filter, one_file_system) = match &self.belongs {
-            Belongs::Tree { filter, one_file_system, .. } => (filter, *one_file_system),
+            Belongs::Tree { filter, one_file_system, .. } => (filter.as_ref(), *one_file_system),
             Belongs::Files(_) => (&everything, false),
         };
         act(&Swapper { file, filter, one_file_system, progress: context.progress, atomic: true })
@@ -383,7 +383,7 @@ fn count(
     let mut walk = Walk::new(Arc::new(root), options).doing(|| format!("reading {}", live.display()))?;
     let (mut files, mut folders, mut links, mut bytes) = (0, 0, 0, 0_u64);
     let mut kept = 0_u64;
-    while let Some(step) = walk.next() {
+    while let Some(step) = walk.step() {
         context.progress.check_cancelled()?;
         match step {
             Step::Entry(found) => match found.kind {

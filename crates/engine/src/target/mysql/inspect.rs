@@ -15,8 +15,8 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
     let mut session = Session::connect(address)?;
     let mut plan = TargetPlan::default();
     let database = &address.database;
-    if beside.is_some() {
-        live(&mut session, database, &mut plan)?;
+    if let Some(beside) = beside {
+        live(&mut session, database, beside, &mut plan)?;
     } else if let Some(why) = not_empty(&mut session, database)? {
         plan.obstacles.push(format!("{why}: name a database that does not exist yet, or an empty one"));
     }
@@ -41,7 +41,7 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
 }
 
 /// What is live now, and what hangs on it from outside.
-fn live(session: &mut Session, database: &str, plan: &mut TargetPlan) -> Result<()> {
+fn live(session: &mut Session, database: &str, beside: &Beside, plan: &mut TargetPlan) -> Result<()> {
     if !exists(session, database)? {
         plan.warnings.push(format!("there is no database {database} now: it is made anew"));
         return Ok(());
@@ -62,7 +62,7 @@ fn live(session: &mut Session, database: &str, plan: &mut TargetPlan) -> Result<
     }
     plan.live = Some(Figures::Database(figures));
     plan.clients = super::swap::clients(session, database)?.into_iter().map(|client| client.describe()).collect();
-    for foreign in foreign_references(session, database)? {
+    for foreign in foreign_references(session, database, beside)? {
         plan.obstacles.push(format!(
             "{foreign} refers to a table of {database} by foreign key and would follow the old one: drop the key, restore, and \
              make it anew"
@@ -72,13 +72,42 @@ fn live(session: &mut Session, database: &str, plan: &mut TargetPlan) -> Result<
 }
 
 /// Tables of other databases that refer to this one's.
-pub(super) fn foreign_references(session: &mut Session, database: &str) -> Result<Vec<String>> {
-    let quoted = quote_text(database);
+pub(super) fn foreign_references(session: &mut Session, database: &str, beside: &Beside) -> Result<Vec<String>> {
+    let ours = [database, &beside.restoring, &beside.before].map(quote_text).join(", ");
     let rows = session.rows(&format!(
         "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE \
-         WHERE REFERENCED_TABLE_SCHEMA = {quoted} AND TABLE_SCHEMA <> {quoted}"
+         WHERE REFERENCED_TABLE_SCHEMA = {} AND TABLE_SCHEMA NOT IN ({ours})",
+        quote_text(database)
     ))?;
     Ok(rows.iter().map(|row| format!("{}.{}", text_at(row, 0), text_at(row, 1))).collect())
+}
+
+/// Live tables that stay, and refer to one that would be exchanged.
+pub(super) fn staying_references(session: &mut Session, database: &str, exchanged: &[String]) -> Result<Vec<String>> {
+    let quoted = quote_text(database);
+    let rows = session.rows(&format!(
+        "SELECT DISTINCT TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE \
+         WHERE REFERENCED_TABLE_SCHEMA = {quoted} AND TABLE_SCHEMA = {quoted}"
+    ))?;
+    let pairs = rows.iter().map(|row| (text_at(row, 0), text_at(row, 1)));
+    Ok(pairs.filter(|(from, to)| exchanged.contains(to) && !exchanged.contains(from)).map(|(from, _)| from).collect())
+}
+
+/// Foreign keys to tables that are not restored along refer to the live ones.
+pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]) {
+    const REFERENCES: &str = " REFERENCES `";
+    for table in &mut schema.tables {
+        let lines = table.definition.lines().map(|line| {
+            let key = line.trim_start().starts_with("CONSTRAINT `").then(|| line.rsplit_once(REFERENCES)).flatten();
+            match key {
+                Some((head, tail)) if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) => {
+                    format!("{head} REFERENCES {}.`{tail}", quote_name(live))
+                }
+                _ => line.to_owned(),
+            }
+        });
+        table.definition = lines.collect::<Vec<_>>().join("\n");
+    }
 }
 
 /// Why a database is no place for a restore, if it exists and holds anything.

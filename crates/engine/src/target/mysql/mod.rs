@@ -40,7 +40,6 @@ struct Beside {
     restoring: String,
     /// `<db>__before_<id>`
     before: String,
-    restore_id: Id,
     state_folder: PathBuf,
 }
 
@@ -66,7 +65,6 @@ impl MysqlTarget {
                 let beside = Beside {
                     restoring: beside_name(&address.database, "restoring", restore_id),
                     before: beside_name(&address.database, "before", restore_id),
-                    restore_id: restore_id.clone(),
                     state_folder: state_folder.clone(),
                 };
                 (address, Some(beside))
@@ -125,6 +123,9 @@ impl MysqlTarget {
                 ));
             }
             inspect::keep_only(&mut schema, only);
+            if self.beside.is_some() {
+                inspect::refer_to_live(&mut schema, &self.address.database, only);
+            }
         }
         let filled = self.filled();
         let mut session = Session::connect(&filled)?;
@@ -173,7 +174,7 @@ impl MysqlTarget {
         let schema = schema_from_document(reader.header(), reader.schema(), reader.settings())?;
         self.prepare(schema)?;
         while let Some(head) = reader.next_table()? {
-            let name = head.name.table().to_owned();
+            let name = head.name.name.clone();
             let Some(table) = self.schema()?.tables.iter().find(|table| table.name == name).cloned() else {
                 continue;
             };

@@ -168,7 +168,7 @@ impl Exchange<'_> {
             ));
         }
         let mut outgoing = if exists(self.session, self.live)? {
-            self.clear_the_way()?;
+            self.clear_the_way(journal)?;
             Contents::of_database(self.session, self.live)?
         } else {
             Contents { character_set: journal.beside.character_set.clone(), collation: journal.beside.collation.clone(), ..Contents::default() }
@@ -183,12 +183,21 @@ impl Exchange<'_> {
     }
 
     /// No clients, no locks, no foreign keys from elsewhere.
-    fn clear_the_way(&mut self) -> Result<()> {
-        if let Some(foreign) = inspect::foreign_references(self.session, self.live)?.first() {
+    fn clear_the_way(&mut self, journal: &Journal) -> Result<()> {
+        if let Some(foreign) = inspect::foreign_references(self.session, self.live, self.beside)?.first() {
             return Err(Error::new(
                 ErrorKind::Refused,
                 format!("{foreign} refers to a table of {} by foreign key and would follow the old one", self.live),
                 "Drop that key, swap, and make it anew. Nothing was changed.",
+            ));
+        }
+        if journal.only_tables
+            && let Some(table) = inspect::staying_references(self.session, self.live, &journal.beside.tables)?.first()
+        {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("table {table} refers to one of {} by foreign key and would follow the old one", journal.beside.tables.join(", ")),
+                format!("Restore {table} along with them. Nothing was changed."),
             ));
         }
         self.clear_clients()?;
@@ -294,12 +303,20 @@ impl Exchange<'_> {
             if keeps && kept.iter().any(|other| other.kind == object.kind && other.name == object.name) {
                 continue;
             }
+            let is_package = matches!(object.kind, ObjectKind::Package | ObjectKind::PackageBody);
+            if is_package {
+                // Elsewhere the server does not know the word.
+                self.session.execute("SET SESSION sql_mode = 'ORACLE'")?;
+            }
             self.session.execute(&format!(
                 "DROP {} IF EXISTS {}.{}",
                 object.kind.sql(),
                 quote_name(database),
                 quote_name(&object.name)
             ))?;
+            if is_package {
+                self.session.execute("SET SESSION sql_mode = ''")?;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
 use postgres::{Client, SimpleQueryMessage};
+use std::fmt::Write;
 
 /// Connects to a database of the same server that is not `avoid`, to make, rename and drop databases from there.
 pub fn connect_maintenance(address: &Address, avoid: &str) -> Result<Client> {
@@ -18,7 +19,9 @@ pub fn connect_maintenance(address: &Address, avoid: &str) -> Result<Client> {
         }
     }
     let failed = last.unwrap_or_else(|| Error::internal("no maintenance database was tried"));
-    Err(failed.with_hint("Databases are made and renamed from the database postgres or template1: allow the role to connect there."))
+    Err(failed.with_hint(
+        "Databases are made and renamed from the database postgres or template1: allow the role to connect there.",
+    ))
 }
 
 /// Others that are connected to a database, in words: process, user, program, address.
@@ -76,7 +79,8 @@ pub fn drop_if(client: &mut Client, name: &str, oid: Option<u32>) -> Result<()> 
     if found.is_none() || found != oid {
         return Ok(());
     }
-    let force = if crate::source::postgres::connect::server_version_number(client)? >= 130_000 { " WITH (FORCE)" } else { "" };
+    let force =
+        if crate::source::postgres::connect::server_version_number(client)? >= 130_000 { " WITH (FORCE)" } else { "" };
     client
         .batch_execute(&format!("DROP DATABASE IF EXISTS {}{force}", sql::identifier(name)))
         .map_err(|error| database(format!("dropping database {name}"), error))
@@ -130,7 +134,7 @@ fn with_database(url: &str, name: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') {
             encoded.push(byte as char);
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
@@ -166,8 +170,14 @@ mod tests {
         let id = crate::id::Id::parse("0123456789ab").unwrap();
         let settings = ClientSettings { user: Some("u".into()), ..ClientSettings::default() };
         let url = |url, other| drill_url(url, other, &id, &settings).unwrap();
-        assert_eq!(url("postgresql://a:b@h:1/crm?sslmode=disable", None), "postgresql://a:b@h:1/crm__drill_0123456789ab?sslmode=disable");
-        assert_eq!(url("postgresql://a@h/c%20m", Some("postgresql://x@y")), "postgresql://x@y/c%20m__drill_0123456789ab");
+        assert_eq!(
+            url("postgresql://a:b@h:1/crm?sslmode=disable", None),
+            "postgresql://a:b@h:1/crm__drill_0123456789ab?sslmode=disable"
+        );
+        assert_eq!(
+            url("postgresql://a@h/c%20m", Some("postgresql://x@y")),
+            "postgresql://x@y/c%20m__drill_0123456789ab"
+        );
         assert_eq!(url("postgresql:///crm?host=/s&dbname=d", None), "postgresql:///d__drill_0123456789ab?host=/s");
     }
 }

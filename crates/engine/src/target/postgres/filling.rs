@@ -40,13 +40,17 @@ pub struct Filling {
 pub fn create_database(maintenance: &mut Client, layout: &Layout, name: &str) -> Result<()> {
     let number = server_version_number(maintenance)?;
     let owner = maintenance
-        .query_one("SELECT pg_catalog.pg_has_role(oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = $1", &[&layout.database.owner])
+        .query_one(
+            "SELECT pg_catalog.pg_has_role(oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = $1",
+            &[&layout.database.owner],
+        )
         .is_ok_and(|row| row.get(0));
     let owner = owner.then_some(layout.database.owner.as_str());
     let statement = layout.database.create_statement(name, number, owner);
     maintenance.batch_execute(&statement).map_err(|error| {
-        database(format!("creating database {name}"), error)
-            .with_hint("The role needs CREATEDB (ALTER ROLE … CREATEDB), and the server the locale of the dumped database.")
+        database(format!("creating database {name}"), error).with_hint(
+            "The role needs CREATEDB (ALTER ROLE … CREATEDB), and the server the locale of the dumped database.",
+        )
     })
 }
 
@@ -90,6 +94,16 @@ impl Filling {
             )
         })?;
         self.loaders.load(&format!("restoring {path}"), &statement, content)
+    }
+
+    /// The rows of one table of the layout, by schema and name.
+    pub fn table_named(&mut self, schema: &str, name: &str, content: &mut dyn Read) -> Result<()> {
+        let number = self.layout.tables.iter().position(|table| table.schema == schema && table.name == name);
+        let path = match number {
+            Some(number) => self.layout.tables[number].file(number),
+            None => format!("{schema}.{name}"),
+        };
+        self.table(&path, content)
     }
 
     /// The contents of the large objects; their definitions came before.
@@ -165,11 +179,8 @@ impl Loaded {
             _ => None,
         };
         leave_unhashed(&mut layout, expected);
-        let reading = Reading {
-            hash_key: context.hash_key,
-            ordered: false,
-            raw_bytes: layout.database.encoding == "SQL_ASCII",
-        };
+        let reading =
+            Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" };
         let pg_dump = PgDump::find(layout.server_version_number, tools_folder, client)?;
         let (schema, analyzed, figures) = std::thread::scope(|scope| {
             let schema = scope.spawn(|| dump_schema(&pg_dump, &self.address, None));
@@ -193,7 +204,9 @@ fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
     let Some(expected) = expected else { return };
     for table in &mut layout.tables {
         table.unhashed = expected.tables.iter().any(|figures| {
-            figures.name == table.name && figures.schema.as_deref() == Some(&table.schema) && figures.content_hash.is_none()
+            figures.name == table.name
+                && figures.schema.as_deref() == Some(&table.schema)
+                && figures.content_hash.is_none()
         });
     }
 }

@@ -65,7 +65,8 @@ fn inspect_live(client: &mut Client, address: &Address, plan: &mut TargetPlan) -
         .map_err(|error| database("looking for replication slots", error))?;
     for slot in slots {
         let slot: String = slot.get(0);
-        plan.warnings.push(format!("replication slot {slot} stays with the old database: its consumers must start anew"));
+        plan.warnings
+            .push(format!("replication slot {slot} stays with the old database: its consumers must start anew"));
     }
     Ok(())
 }
@@ -82,7 +83,12 @@ fn check_version(expected: &DatabaseFigures, number: i32, plan: &mut TargetPlan)
 }
 
 /// An existing database keeps its encoding and collation; rows that do not fit would fail late, sorting would differ.
-fn check_encoding(client: &mut Client, address: &Address, expected: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+fn check_encoding(
+    client: &mut Client,
+    address: &Address,
+    expected: &DatabaseFigures,
+    plan: &mut TargetPlan,
+) -> Result<()> {
     let row = client
         .query_one(
             "SELECT pg_catalog.pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text
@@ -103,7 +109,13 @@ fn check_encoding(client: &mut Client, address: &Address, expected: &DatabaseFig
     Ok(())
 }
 
-fn check_rights(client: &mut Client, address: &Address, exists: bool, place: &Place, plan: &mut TargetPlan) -> Result<()> {
+fn check_rights(
+    client: &mut Client,
+    address: &Address,
+    exists: bool,
+    place: &Place,
+    plan: &mut TargetPlan,
+) -> Result<()> {
     let row = client
         .query_one(
             "SELECT rolsuper, rolcreatedb, pg_catalog.pg_is_in_recovery(),
@@ -112,7 +124,8 @@ fn check_rights(client: &mut Client, address: &Address, exists: bool, place: &Pl
             &[&address.database],
         )
         .map_err(|error| database("reading the role's rights", error))?;
-    let (superuser, creates, standby, owns): (bool, bool, bool, bool) = (row.get(0), row.get(1), row.get(2), row.get(3));
+    let (superuser, creates, standby, owns): (bool, bool, bool, bool) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
     let user = sql::identifier(&address.user);
     if standby {
         plan.obstacles.push("the server is a standby and cannot be written to. Restore on the primary".to_owned());
@@ -123,7 +136,9 @@ fn check_rights(client: &mut Client, address: &Address, exists: bool, place: &Pl
     }
     if !superuser && !owns && live {
         let name = sql::identifier(&address.database);
-        plan.obstacles.push(format!("the role does not own the database. As a superuser: ALTER DATABASE {name} OWNER TO {user};"));
+        plan.obstacles.push(format!(
+            "the role does not own the database. As a superuser: ALTER DATABASE {name} OWNER TO {user};"
+        ));
     }
     Ok(())
 }
@@ -174,10 +189,13 @@ pub fn refuse_not_empty(address: &Address) -> Result<()> {
     let mut client = connect(address)?;
     let layout = layout::read(&mut client)?;
     let figures = figures::of_catalog(&mut client, &layout)?;
-    let counted = ["tables", "partitionedTables", "views", "materializedViews", "sequences", "routines", "types", "largeObjects"];
+    let counted =
+        ["tables", "partitionedTables", "views", "materializedViews", "sequences", "routines", "types", "largeObjects"];
     let found: Vec<_> = counted
         .iter()
-        .filter_map(|name| figures.objects.get(*name).filter(|&&count| count > 0).map(|count| format!("{count} {name}")))
+        .filter_map(|name| {
+            figures.objects.get(*name).filter(|&&count| count > 0).map(|count| format!("{count} {name}"))
+        })
         .chain(layout.schemas.iter().filter(|schema| *schema != "public").map(|schema| format!("schema {schema}")))
         .collect();
     if found.is_empty() {

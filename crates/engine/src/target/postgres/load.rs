@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn pieces_hold_whole_lines_and_nothing_is_lost() {
         let long = "x".repeat(PIECE_BYTES + 5);
-        let text: String = (0..300_000).map(|n| format!("{n}\tvalue\n")).chain([long, "\n".into(), "end\n".into()]).collect();
+        let text: String =
+            (0..300_000).map(|n| format!("{n}\tvalue\n")).chain([long, "\n".into(), "end\n".into()]).collect();
         let (mut content, mut rest, mut joined) = (text.as_bytes(), Vec::new(), Vec::new());
         loop {
             let piece = next_piece(&mut content, &mut rest).unwrap();

@@ -8,6 +8,7 @@
 mod admin;
 mod filling;
 mod inspect;
+mod json;
 mod load;
 mod names;
 mod schema;
@@ -165,7 +166,7 @@ impl Target for PostgresTarget {
         context.progress.entries(1);
         match path.as_str() {
             "layout.json" => {
-                let layout = parse_layout(&read_text(content, &path, LAYOUT_BYTES_MAX)?)?;
+                let layout = parse_layout(serde_json::from_str(&read_text(content, &path, LAYOUT_BYTES_MAX)?))?;
                 self.filling = Some(self.create(context, layout)?);
                 Ok(())
             }
@@ -184,6 +185,11 @@ impl Target for PostgresTarget {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.post_data = Some(text);
                 Ok(())
+            }
+            _ if is_document(&path) => {
+                let document = json::Document::open(Counted { content, context })?;
+                self.filling = Some(self.create(context, document.layout()?)?);
+                document.restore(self.filling()?)
             }
             _ => self.filling()?.table(&path, &mut Counted { content, context }),
         }
@@ -258,9 +264,10 @@ pub fn drill_place(settings: &ServerDatabaseSettings, id: &Id, client: &ClientSe
     admin::drill_url(&settings.url, settings.drill_url.as_deref(), id, client).map(|url| Place::Database { url })
 }
 
-fn parse_layout(text: &str) -> Result<Layout> {
-    let layout: Layout = serde_json::from_str(text).map_err(|cause| {
-        Error::new(ErrorKind::Damaged, format!("layout.json cannot be read: {cause}"), "Use another backup.").because(cause)
+fn parse_layout(text: serde_json::Result<Layout>) -> Result<Layout> {
+    let layout = text.map_err(|cause| {
+        Error::new(ErrorKind::Damaged, format!("the layout cannot be read: {cause}"), "Use another backup.")
+            .because(cause)
     })?;
     if layout.version > LAYOUT_VERSION {
         return Err(Error::new(
@@ -272,12 +279,22 @@ fn parse_layout(text: &str) -> Result<Layout> {
     Ok(layout)
 }
 
+/// The JSON export is one document at the top, named after its component.
+fn is_document(path: &str) -> bool {
+    let path = Path::new(path);
+    path.components().count() == 1 && path.extension().is_some_and(|extension| extension == "json")
+}
+
 fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<String> {
     let mut bytes = Vec::new();
     let read = content.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(|error| vault::error::from_io(format!("reading {path}"), error))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Error::new(ErrorKind::TooLarge, format!("{path} is longer than {bytes_max} bytes"), "Is it an export of ours?"));
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("{path} is longer than {bytes_max} bytes"),
+            "Is it an export of ours?",
+        ));
     }
     String::from_utf8(bytes).map_err(|cause| {
         Error::new(ErrorKind::Damaged, format!("{path} is not UTF-8"), "Use another backup.").because(cause)

@@ -109,9 +109,8 @@ fn run_early(helpers: &mut [Client], statements: &[&str], tables: Vec<Vec<Early>
                     let Some(table) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return };
                     for early in table {
                         let setting = early.tablespace.as_deref().unwrap_or("SET default_tablespace = ''");
-                        let worked = helper
-                            .batch_execute(setting)
-                            .and_then(|()| helper.batch_execute(statements[early.number]));
+                        let worked =
+                            helper.batch_execute(setting).and_then(|()| helper.batch_execute(statements[early.number]));
                         if worked.is_ok() {
                             done.lock().unwrap_or_else(PoisonError::into_inner).insert(early.number);
                         }

@@ -11,6 +11,7 @@ use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
 use postgres::Client;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ fn gone(name: &str, direction: Direction) -> Error {
 fn rename(client: &mut Client, renames: &[(&str, &str)]) -> Result<()> {
     let mut statements = String::from("BEGIN;\n");
     for (from, to) in renames {
-        statements.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", sql::identifier(from), sql::identifier(to)));
+        let _ = writeln!(statements, "ALTER DATABASE {} RENAME TO {};", sql::identifier(from), sql::identifier(to));
     }
     statements.push_str("COMMIT");
     client.batch_execute(&statements).map_err(|error| {

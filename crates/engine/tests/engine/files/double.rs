@@ -15,12 +15,14 @@ use vault::{Committed, Content, Entry, EntryKind, EntryWriter, Outcome, Progress
 
 pub const HASH_KEY: [u8; 32] = [7; 32];
 
+type Act = Box<dyn FnMut(&Entry) + Send + Sync>;
+
 /// Keeps entries in memory; a file that is shorter than its entry says is padded, as archive writers do.
 #[derive(Default)]
 pub struct Memory {
     pub entries: Vec<(Entry, Vec<u8>)>,
     /// Called before the content of a file is read, and again after its first bytes.
-    pub while_reading: Option<Box<dyn FnMut(&Entry) + Send + Sync>>,
+    pub while_reading: Option<Act>,
     /// Says of every file that it is unchanged.
     pub knows_all: bool,
 }
@@ -138,7 +140,7 @@ pub fn look(root: &Path) -> BTreeMap<PathBuf, String> {
             }
             let found = path.symlink_metadata().unwrap();
             let what = if found.is_symlink() {
-                format!("-> {:?}", std::fs::read_link(&path).unwrap())
+                format!("-> {:?}", std::fs::read_link(&path).unwrap().as_os_str().as_encoded_bytes())
             } else if found.is_dir() {
                 todo.push(path.clone());
                 "folder".to_owned()

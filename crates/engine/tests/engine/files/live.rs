@@ -63,19 +63,19 @@ fn a_restore_and_its_undo_exchange_the_folders_as_often_as_one_likes() {
     assert_eq!(look(&app.uploads), damaged, "nothing is live before the swap");
     for _ in 0..2 {
         for _ in 0..2 {
-            app.act(|target, context| target.swap(context));
+            app.act(Target::swap);
             assert_eq!(look(&app.uploads), old);
             assert_eq!(app.uploads.metadata().unwrap().permissions().mode() & 0o7777, 0o2750);
         }
         for _ in 0..2 {
-            app.act(|target, context| target.swap_back(context));
+            app.act(Target::swap_back);
             assert_eq!(look(&app.uploads), damaged);
             assert_eq!(app.uploads.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
         }
     }
-    app.act(|target, context| target.swap(context));
-    app.act(|target, context| target.discard(context));
-    app.act(|target, context| target.discard(context));
+    app.act(Target::swap);
+    app.act(Target::discard);
+    app.act(Target::discard);
     assert_eq!(look(&app.uploads), old);
     assert!(!app.beside().exists());
     let error = app.target().swap_back(&target_context(&Silent)).unwrap_err();
@@ -97,7 +97,7 @@ fn what_the_backup_does_not_hold_survives_the_restore_and_its_undo() {
 
     let mut target = app.target();
     put(&mut target, &memory, &manifest);
-    app.act(|target, context| target.swap(context));
+    app.act(Target::swap);
     let kept = |file: &str| text(&app.uploads.join(file));
     assert_eq!(kept(".env").as_deref(), Some("SECRET=1"));
     assert_eq!(kept("cache/deep/thumb").as_deref(), Some("thumb 1"));
@@ -110,12 +110,12 @@ fn what_the_backup_does_not_hold_survives_the_restore_and_its_undo() {
     std::fs::remove_file(app.uploads.join("a/half.tmp")).unwrap();
     write(&app.uploads.join("other"), "SECRET=2");
     std::fs::rename(app.uploads.join("other"), app.uploads.join(".env")).unwrap();
-    app.act(|target, context| target.swap_back(context));
+    app.act(Target::swap_back);
     assert_eq!(kept(".env").as_deref(), Some("SECRET=2"));
     assert_eq!(kept("new.tmp").as_deref(), Some("made since"));
     assert_eq!(kept("a/half.tmp"), None);
     assert_eq!(kept("cache/deep/thumb").as_deref(), Some("thumb 1"));
-    app.act(|target, context| target.discard(context));
+    app.act(Target::discard);
     assert_eq!(kept(".env").as_deref(), Some("SECRET=2"));
     assert_eq!(kept("cache/deep/thumb").as_deref(), Some("thumb 1"));
 }
@@ -129,9 +129,9 @@ fn what_the_backup_holds_is_restored_though_a_pattern_excludes_it_today() {
     app.settings.exclude = vec!["/cache/".to_owned()];
     let mut target = app.target();
     put(&mut target, &memory, &manifest);
-    app.act(|target, context| target.swap(context));
+    app.act(Target::swap);
     assert_eq!(text(&app.uploads.join("cache/x")).as_deref(), Some("from the backup"));
-    app.act(|target, context| target.swap_back(context));
+    app.act(Target::swap_back);
     assert_eq!(text(&app.uploads.join("cache/x")).as_deref(), Some("live"));
 }
 
@@ -143,11 +143,11 @@ fn a_folder_that_no_longer_exists_is_made_and_unmade() {
     std::fs::remove_dir_all(&app.uploads).unwrap();
     let mut target = app.target();
     put(&mut target, &memory, &manifest);
-    app.act(|target, context| target.swap(context));
+    app.act(Target::swap);
     assert_eq!(look(&app.uploads), old);
-    app.act(|target, context| target.swap_back(context));
+    app.act(Target::swap_back);
     assert!(!app.uploads.exists());
-    app.act(|target, context| target.swap(context));
+    app.act(Target::swap);
     assert_eq!(look(&app.uploads), old);
 }
 
@@ -162,7 +162,7 @@ fn a_link_to_the_folder_stays_a_link() {
     std::fs::remove_file(app.uploads.join("b.txt")).unwrap();
     let mut target = app.target();
     put(&mut target, &memory, &manifest);
-    app.act(|target, context| target.swap(context));
+    app.act(Target::swap);
     assert!(link.symlink_metadata().unwrap().is_symlink());
     assert_eq!(text(&app.uploads.join("b.txt")).as_deref(), Some("text"));
 }
@@ -179,8 +179,8 @@ fn a_restore_that_was_never_completed_changes_nothing_and_leaves_nothing() {
     drop(target);
     assert!(app.beside().exists());
     assert_eq!(app.target().swap(&context).unwrap_err().kind(), ErrorKind::Refused);
-    app.act(|target, context| target.swap_back(context));
-    app.act(|target, context| target.discard(context));
+    app.act(Target::swap_back);
+    app.act(Target::discard);
     assert!(!app.beside().exists());
     assert_eq!(look(&app.uploads), before);
 }

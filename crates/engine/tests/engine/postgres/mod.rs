@@ -1,5 +1,7 @@
 //! PostgreSQL against a real server. `torture.sql` holds everything that a dump can get wrong.
 
+mod drills;
+mod refusals;
 mod round_trip;
 mod swap;
 

@@ -99,7 +99,9 @@ fn connected_clients_are_named_or_ended_even_when_they_come_back() {
             let _ = process.kill();
             let _ = process.wait();
         });
-        while server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the shop'") == "0" {}
+        while server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the shop'") == "0"
+        {
+        }
         drop(held);
         let error = target.swap(&context(&Silent)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Busy);
