@@ -99,6 +99,20 @@ pub enum ComponentKind {
     Mysql,
 }
 
+impl ComponentKind {
+    /// The name in JSON and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Config => "config",
+            Self::Logs => "logs",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+        }
+    }
+}
+
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +143,9 @@ pub struct Manifest {
     pub tools: BTreeMap<String, String>,
     /// Head of the audit chain when the run started.
     pub audit_head: Option<String>,
+    /// Components that lay in the application's folder, by name, with their path relative to it.
+    #[serde(default)]
+    pub origins: BTreeMap<String, String>,
     /// The parts.
     pub components: Vec<ComponentManifest>,
 }
@@ -171,11 +188,32 @@ pub enum Figures {
         others: u64,
         /// Bytes in regular files.
         bytes: u64,
-        /// [`SetHasher`](crate::hash::SetHasher) over every entry's path, kind, size, mode, owner, time and link target.
+        /// [`SetHasher`](crate::hash::SetHasher) over every entry's path, kind, size, permissions, time and link target;
+        /// the encoding is in [`tree::listing`](crate::tree::listing).
         listing_hash: String,
+        /// The same over every entry's owner, group and setuid/setgid bits. `None` where whoever restored may not give
+        /// files away: then it is not compared.
+        owners_hash: Option<String>,
+        /// The same over the extended attributes (and so the ACLs). `None` where the file system restored to cannot keep
+        /// them: then it is not compared.
+        attributes_hash: Option<String>,
+        /// The component's own folder, which is no entry of the backup.
+        root: Option<RootFolder>,
     },
     /// A database.
     Database(DatabaseFigures),
+}
+
+/// Who may use a component's own folder. For a restore where it no longer exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootFolder {
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
 }
 
 /// Figures of a database.
@@ -215,7 +253,6 @@ impl ComponentManifest {
     pub fn differences(&self, actual: &Figures) -> Vec<String> {
         match (&self.figures, actual) {
             (Figures::Database(expected), Figures::Database(actual)) => database_differences(expected, actual),
-            (expected, actual) if expected == actual => Vec::new(),
             (Figures::Tree { .. }, Figures::Tree { .. }) => tree_differences(&self.figures, actual),
             _ => vec![format!("{} is of another kind than the manifest says", self.name)],
         }
@@ -224,8 +261,28 @@ impl ComponentManifest {
 
 fn tree_differences(expected: &Figures, actual: &Figures) -> Vec<String> {
     let (
-        Figures::Tree { files, directories, symlinks, others, bytes, listing_hash },
-        Figures::Tree { files: f, directories: d, symlinks: s, others: o, bytes: b, listing_hash: l },
+        Figures::Tree {
+            files,
+            directories,
+            symlinks,
+            others,
+            bytes,
+            listing_hash,
+            owners_hash,
+            attributes_hash,
+            root: _,
+        },
+        Figures::Tree {
+            files: f,
+            directories: d,
+            symlinks: s,
+            others: o,
+            bytes: b,
+            listing_hash: l,
+            owners_hash: owners,
+            attributes_hash: attributes,
+            root: _,
+        },
     ) = (expected, actual)
     else {
         return Vec::new();
@@ -243,9 +300,16 @@ fn tree_differences(expected: &Figures, actual: &Figures) -> Vec<String> {
         }
     }
     if lines.is_empty() && listing_hash != l {
-        lines.push(
-            "the listing (names, sizes, modes, owners, times, link targets) differs from the manifest".to_owned(),
-        );
+        lines.push("the listing (names, sizes, permissions, times, link targets) differs from the manifest".to_owned());
+    }
+    let differ = |expected: &Option<String>, actual: &Option<String>| {
+        expected.is_some() && actual.is_some() && expected != actual
+    };
+    if lines.is_empty() && differ(owners_hash, owners) {
+        lines.push("owners or groups of some entries differ from the manifest".to_owned());
+    }
+    if lines.is_empty() && differ(attributes_hash, attributes) {
+        lines.push("extended attributes of some entries differ from the manifest".to_owned());
     }
     lines
 }

@@ -1,1 +1,193 @@
-//! How far a backup is proven.
+//! How far a backup is proven without restoring it: it is there, its bytes are what was written, it opens to its end.
+
+use crate::catalog::audit::{AuditHead, heads};
+use crate::catalog::backups::{BackupRecord, TrustStep};
+use crate::locate::{self, Backup};
+use crate::manifest::{Manifest, State};
+use crate::room::{Actor, Room};
+use crate::storage::Location;
+use crate::{Error, ErrorKind, Result, repository};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use vault::{Entry, EntryKind, Progress, Selection, Store, archive};
+
+/// How deep to look; each depth contains those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Is it there, with the right size?
+    Stored,
+    /// Are its bytes what was written?
+    Read,
+    /// Can it be decrypted, unpacked and parsed, and does it hold what its manifest lists?
+    Open,
+}
+
+/// What a verification found about one backup.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Its id, or where it lies.
+    pub id: String,
+    /// Whether everything that was looked at is right.
+    pub ok: bool,
+    /// What is wrong.
+    pub error: Option<crate::catalog::jobs::Failure>,
+    /// What is wrong, for the exit code.
+    #[serde(skip)]
+    pub failure: Option<Error>,
+}
+
+/// Verifies one backup: an id, `latest`, or its location.
+pub fn one(room: &Room, wanted: &str, depth: Depth, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Verified> {
+    let backup = locate::find(room, wanted)?;
+    verify(room, &backup, depth, actor, progress)
+}
+
+/// Verifies every backup that is supposed to hold something, newest first, whatever the earlier ones come to.
+pub fn all(room: &Room, depth: Depth, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Vec<Verified>> {
+    let whole = |record: &BackupRecord| matches!(record.state, State::Succeeded | State::Partial);
+    let mut found = Vec::new();
+    for record in room.catalog.backups_all()?.into_iter().filter(whole) {
+        progress.check_cancelled()?;
+        let id = record.id.to_string();
+        found.push(match locate::cataloged(room, record) {
+            Ok(backup) => verify(room, &backup, depth, actor, progress)?,
+            Err(error) => Verified { id, ok: false, error: Some((&error).into()), failure: Some(error) },
+        });
+    }
+    Ok(found)
+}
+
+fn verify(room: &Room, backup: &Backup, depth: Depth, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Verified> {
+    progress.phase(&format!("verifying {}", backup.label()), None);
+    let result = look(room, backup, depth, progress);
+    if let Err(error) = &result
+        && error.kind() == ErrorKind::Cancelled
+    {
+        return Err(result.err().unwrap_or_else(|| Error::internal("a cancelled verification")));
+    }
+    let label = backup.label();
+    room.audit(actor, "verify", Some(&label), result.as_ref().map(|()| ()), serde_json::json!({ "depth": format!("{depth:?}") }))?;
+    let failure = result.err();
+    if let Some(error) = &failure {
+        tracing::error!(id = label, error = %crate::chain(error), "verification failed");
+    }
+    Ok(Verified { id: label, ok: failure.is_none(), error: failure.as_ref().map(Into::into), failure })
+}
+
+fn look(room: &Room, backup: &Backup, depth: Depth, progress: &Arc<dyn Progress>) -> Result<()> {
+    stored(room, backup)?;
+    mark(room, backup, TrustStep::Stored)?;
+    let snapshot = matches!(backup.location, Location::Snapshot { .. });
+    if depth >= Depth::Read && snapshot {
+        // A snapshot has no bytes of its own: reading it back is opening it, every blob by its hash.
+        open(room, backup, progress)?;
+        mark(room, backup, TrustStep::ReRead)?;
+        return mark(room, backup, TrustStep::Opened);
+    }
+    if depth >= Depth::Read {
+        read_back(backup)?;
+        mark(room, backup, TrustStep::ReRead)?;
+    }
+    if depth >= Depth::Open {
+        open(room, backup, progress)?;
+        mark(room, backup, TrustStep::Opened)?;
+    }
+    Ok(())
+}
+
+fn mark(room: &Room, backup: &Backup, step: TrustStep) -> Result<()> {
+    match &backup.record {
+        Some(record) if backup.cataloged => room.catalog.backup_trust(&record.id, step, room.now()),
+        _ => Ok(()),
+    }
+}
+
+fn stored(room: &Room, backup: &Backup) -> Result<()> {
+    let (store, name) = match &backup.location {
+        Location::Archive { store, name } => (store, name),
+        Location::Snapshot { repository: folder, snapshot } => return repository::stat(room, folder, snapshot),
+    };
+    let info = store.stat(name)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("{} is gone", backup.location.text()),
+            "Bring it back from another copy, or delete its record with `strongroom delete`.",
+        )
+    })?;
+    match backup.known.size_bytes {
+        Some(expected) if info.size_bytes < expected => Err(Error::new(
+            ErrorKind::Truncated,
+            format!("{} has {} bytes, {expected} were written", backup.location.text(), info.size_bytes),
+            "It was cut off: use another copy of it or an older backup.",
+        )),
+        Some(expected) if info.size_bytes > expected => Err(damaged(backup, "it has grown since it was written")),
+        _ => Ok(()),
+    }
+}
+
+fn read_back(backup: &Backup) -> Result<()> {
+    let Location::Archive { store, name } = &backup.location else { return Ok(()) };
+    let Some(expected) = backup.known.sha256 else { return Ok(()) };
+    if archive::hash_stored(store.as_ref(), name)? == expected {
+        return Ok(());
+    }
+    Err(damaged(backup, "its bytes are not those that were written (SHA-256)"))
+}
+
+fn damaged(backup: &Backup, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!("{}: {why}", backup.location.text()),
+        "Use another copy of it or an older backup, and check the disk it lies on.",
+    )
+}
+
+/// Reads every entry to its end and counts what each component holds.
+fn open(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<()> {
+    let (mut reader, manifest) = backup.open_with_manifest(room)?;
+    let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut visitor = |entry: &Entry, content: &mut dyn Read| {
+        progress.check_cancelled()?;
+        let (first, _) = entry.path.split_first();
+        let counts = found.entry(String::from_utf8_lossy(first).into_owned()).or_default();
+        counts.0 += 1;
+        if matches!(entry.kind, EntryKind::File { .. }) {
+            let bytes = std::io::copy(content, &mut std::io::sink()).map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
+            counts.1 += bytes;
+            progress.bytes(bytes);
+        }
+        Ok(())
+    };
+    reader.visit(&Selection::all(), &mut visitor)?;
+    compare_counts(&manifest, &found)
+}
+
+fn compare_counts(manifest: &Manifest, found: &BTreeMap<String, (u64, u64)>) -> Result<()> {
+    for component in &manifest.components {
+        let (entries, bytes) = found.iter().find(|(name, _)| **name == component.name || name.strip_suffix(".json") == Some(&component.name)).map_or((0, 0), |(_, counts)| *counts);
+        if entries != component.entries || (component.kind != crate::manifest::ComponentKind::Logs && bytes != component.bytes) {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "component {}: the manifest says {} entries and {} bytes, the backup holds {entries} and {bytes}",
+                    component.name, component.entries, component.bytes
+                ),
+                "Use another copy of it or an older backup; if it was never touched, report a defect.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every head of the audit chain that was recorded outside the catalog: at starts, and in the manifests of backups.
+pub fn audit_heads(room: &Room) -> Result<Vec<AuditHead>> {
+    let mut known = heads::read(room.state_folder())?;
+    for record in room.catalog.backups_all()? {
+        let Some(manifest) = room.catalog.manifest(&record.id)? else { continue };
+        known.extend(manifest.audit_head.iter().filter_map(|text| text.parse().ok()));
+    }
+    Ok(known)
+}

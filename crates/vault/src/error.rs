@@ -196,8 +196,8 @@ impl From<Error> for io::Error {
 
 /// Takes an [`Error`] of ours back out of an [`io::Error`], or classifies a foreign one.
 pub fn from_io(what: impl std::fmt::Display, error: io::Error) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        match error.into_inner().map(|inner| inner.downcast::<Error>()) {
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>) {
+        match error.into_inner().map(<dyn std::error::Error + Send + Sync>::downcast::<Error>) {
             Some(Ok(ours)) => *ours,
             _ => Error::internal(format!("{what}: an error changed its type under way")),
         }

@@ -11,12 +11,21 @@
 pub mod audit;
 pub mod backups;
 pub mod jobs;
+pub mod locks;
+mod orphans;
 pub mod outbox;
 pub mod restores;
+mod row;
 pub mod sessions;
 pub mod settings;
 pub mod tokens;
 pub mod users;
+
+pub use audit::{AuditEntry, AuditEvent, AuditFilter, AuditHead, AuditOutcome, AuditPage, AuditReport};
+pub use backups::{BackupFilter, BackupPage, BackupRecord, Collapse, ComponentSummary, TierFigures, Trust, TrustStep};
+pub use jobs::Failure;
+pub use locks::{Holder, Locks, RunLock};
+pub use restores::{RestoreRecord, RestoreState};
 
 use crate::{Error, ErrorKind, Result};
 use rusqlite::{Connection, Transaction, TransactionBehavior};

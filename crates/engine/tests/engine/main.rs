@@ -1,4 +1,9 @@
-//! The engine against real servers and real folders.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that cannot do its work fails the test")]
+//! Integration tests of the engine: real folders, real databases, real servers, other processes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, too")]
+
+mod core;
+mod files;
+mod mysql;
 mod postgres;
+mod sqlite;

@@ -1,0 +1,12 @@
+//! Black-box tests: the built binary, driven as a user drives it, on real applications.
+
+mod bad_input;
+mod by_hand;
+mod config;
+mod crash;
+mod full_disk;
+mod keys;
+mod main_job;
+mod restore;
+mod retention;
+mod support;

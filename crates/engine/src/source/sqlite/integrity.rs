@@ -1,0 +1,116 @@
+//! SQLite's own opinion on a file, sorted by how bad it is.
+//!
+//! `PRAGMA integrity_check` mixes damage with data that merely breaks the application's own rules (a CHECK added later, a
+//! NULL where none should be). Damage is an error. A broken rule is a warning: the application lives with it, and refusing
+//! to back it up would help nobody. The JSON export cannot insert some of it again and says so beforehand.
+
+use super::open::explain;
+use crate::{Error, ErrorKind, Result};
+use rusqlite::Connection;
+use std::path::Path;
+
+/// Lines of an opinion that a person is shown.
+const LINES_SHOWN: usize = 10;
+
+/// What was found that is no damage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    pub(crate) warnings: Vec<String>,
+    /// Why the rows or definitions could not be inserted again from JSON.
+    pub(crate) json_obstacles: Vec<String>,
+}
+
+impl Findings {
+    pub(crate) fn join(&mut self, other: Self) {
+        self.warnings.extend(other.warnings);
+        self.json_obstacles.extend(other.json_obstacles);
+    }
+}
+
+/// Checks every page, every index and every constraint.
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<Findings> {
+    match run(connection, path, "PRAGMA main.integrity_check(1000000)") {
+        Err(cause) if lacks_extension(&cause) => {
+            let missing = format!("an index or constraint needs what only the application has ({cause})");
+            let mut findings =
+                run(connection, path, "PRAGMA main.quick_check(1000000)").map_err(|cause| explain(path, cause))??;
+            findings.warnings.push(format!("{missing}: pages and rows were checked, index contents were not"));
+            findings.json_obstacles.push(missing);
+            Ok(findings)
+        }
+        other => other.map_err(|cause| explain(path, cause))?,
+    }
+}
+
+/// Collations, functions and modules that the application registers.
+fn lacks_extension(cause: &rusqlite::Error) -> bool {
+    let text = cause.to_string();
+    ["no such collation", "no such function", "unknown function", "no such module"]
+        .iter()
+        .any(|part| text.contains(part))
+}
+
+fn run(connection: &Connection, path: &Path, pragma: &str) -> rusqlite::Result<Result<Findings>> {
+    let mut statement = connection.prepare(pragma)?;
+    let mut rows = statement.query([])?;
+    let (mut damage, mut broken_rules, mut not_insertable) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let line: String = row.get(0)?;
+        let lines = match severity(&line) {
+            Severity::Fine => continue,
+            Severity::BrokenRule => &mut broken_rules,
+            Severity::NotInsertable => &mut not_insertable,
+            Severity::Damage => &mut damage,
+        };
+        if lines.len() < LINES_SHOWN {
+            lines.push(line);
+        }
+        if damage.len() == LINES_SHOWN {
+            break;
+        }
+    }
+    if !damage.is_empty() {
+        return Ok(Err(Error::new(
+            ErrorKind::Damaged,
+            format!("SQLite database {} is damaged: {}", path.display(), damage.join("; ")),
+            "Restore the newest backup that was proven, or rescue what can be read with `sqlite3 FILE .recover`.",
+        )));
+    }
+    Ok(Ok(Findings { warnings: [broken_rules, not_insertable.clone()].concat(), json_obstacles: not_insertable }))
+}
+
+enum Severity {
+    Fine,
+    BrokenRule,
+    NotInsertable,
+    Damage,
+}
+
+fn severity(line: &str) -> Severity {
+    let typed = ["NULL value in ", "TEXT value in ", "NUMERIC value in "];
+    if line == "ok" {
+        Severity::Fine
+    } else if line.starts_with("CHECK constraint failed in ") {
+        Severity::BrokenRule
+    } else if typed.iter().any(|start| line.starts_with(start))
+        || (line.starts_with("non-") && line.contains(" value in "))
+    {
+        Severity::NotInsertable
+    } else {
+        Severity::Damage
+    }
+}
+
+/// Rows that point nowhere. A warning at most: SQLite enforces foreign keys only where the application asks for it.
+pub(crate) fn foreign_keys(connection: &Connection) -> Vec<String> {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            let (table, parent, count): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("table {table}: {count} rows refer to rows of {parent} that do not exist"))
+        })?;
+        rows.collect()
+    };
+    read().unwrap_or_else(|cause| vec![format!("foreign keys could not be checked: {cause}")])
+}

@@ -1,0 +1,180 @@
+//! Reads `sqlite` components.
+//!
+//! `capture` takes a consistent private copy; everything else happens on that copy: SQLite's integrity check, the figures
+//! and the export, side by side. So the application is disturbed for the time of one copy and no longer, and the figures
+//! are those of exactly the bytes that are stored. The price is room for a second database in the scratch folder.
+//!
+//! Exports: `native` is the copy itself, pages in their places; `json` is the document of
+//! [`export::json`](crate::export::json).
+
+pub(crate) mod capture;
+mod export;
+pub(crate) mod integrity;
+pub(crate) mod measure;
+pub(crate) mod open;
+mod query;
+mod rows;
+pub(crate) mod schema;
+
+pub use export::write_document;
+pub use query::query;
+
+use super::{Context, Source};
+use crate::config::component::SqliteSettings;
+use crate::manifest::{ComponentKind, ComponentManifest, Export, Figures, State};
+use crate::{Error, ErrorKind, Result};
+use export::JsonContent;
+use measure::Measured;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vault::{Chunking, Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Timestamp};
+
+/// A SQLite database as a component.
+pub struct SqliteSource {
+    name: String,
+    settings: SqliteSettings,
+    captured: Option<Captured>,
+}
+
+struct Captured {
+    copy: PathBuf,
+    metadata: Metadata,
+    page_size: u32,
+}
+
+impl SqliteSource {
+    /// A source of this name. Nothing is opened yet.
+    pub fn new(name: impl Into<String>, settings: SqliteSettings) -> Self {
+        Self { name: name.into(), settings, captured: None }
+    }
+
+    fn write_native(&self, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
+        let doing = || format!("reading the copy of {}", self.settings.path.display());
+        let mut file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
+        let size = file.metadata().map_err(|cause| Error::io(doing(), cause))?.len();
+        let file_name = self.settings.path.file_name().unwrap_or_default();
+        let entry = Entry {
+            path: EntryPath::new(file_name.as_bytes())?,
+            kind: EntryKind::File { size_bytes: Some(size) },
+            metadata: captured.metadata.clone(),
+        };
+        let mut content =
+            Hinted { content: &mut file, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
+        stored(writer.write(&entry, Some(&mut content))?, Some(size))
+    }
+
+    fn write_json(&self, context: &Context<'_>, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
+        let path = EntryPath::new(format!("{}.json", self.name))?;
+        let modified = Timestamp {
+            seconds: context.started_at.as_second(),
+            nanoseconds: context.started_at.subsec_nanosecond().unsigned_abs(),
+        };
+        let entry = Entry::generated(path, None, modified);
+        let mut content = JsonContent::new(&captured.copy, &self.name);
+        let mut hinted = Hinted { content: &mut content, chunking: Chunking::Rows };
+        let outcome = writer.write(&entry, Some(&mut hinted));
+        // The export's own failure says more than what the writer makes of it.
+        match content.take_failure() {
+            Some(error) => Err(error),
+            None => stored(outcome?, None),
+        }
+    }
+}
+
+/// A private copy is stored whole or not at all.
+fn stored(outcome: Outcome, size: Option<u64>) -> Result<u64> {
+    match outcome {
+        Outcome::Stored { bytes, padded_bytes: 0 } if size.is_none_or(|size| size == bytes) => Ok(bytes),
+        Outcome::Unreadable(cause) => Err(Error::io("reading the private copy of the database", cause)),
+        other => Err(Error::internal(format!("the private copy of the database was not stored whole: {other:?}"))),
+    }
+}
+
+impl Source for SqliteSource {
+    fn capture(&mut self, context: &Context<'_>) -> Result<()> {
+        let within = |error: Error| error.within(format_args!("component {}", self.name));
+        let live = real_path(&self.settings.path).map_err(within)?;
+        let metadata = entry_metadata(&live, context).map_err(within)?;
+        let copy = context.scratch.join(format!("{}.sqlite", hex::encode(&self.name)));
+        let timeout = Duration::from_millis(self.settings.busy_timeout_ms.unwrap_or(open::BUSY_TIMEOUT_MS));
+        context.progress.phase(&format!("copying {}", self.name), fs::metadata(&live).ok().map(|found| found.len()));
+        capture::capture(&live, &copy, timeout).map_err(within)?;
+        let page_size = page_size(&copy).map_err(within)?;
+        self.captured = Some(Captured { copy, metadata, page_size });
+        Ok(())
+    }
+
+    fn read(&mut self, context: &Context<'_>, writer: &mut dyn EntryWriter) -> Result<ComponentManifest> {
+        let captured = self.captured.take().ok_or_else(|| Error::internal("read before capture"))?;
+        let export = self.settings.export.unwrap_or(Export::Native);
+        let (written, measured) = std::thread::scope(|scope| {
+            let measuring = scope.spawn(|| measure::measure(&captured.copy, context.hash_key, context.progress));
+            let written = match export {
+                Export::Native => self.write_native(&captured, writer),
+                Export::Json => self.write_json(context, &captured, writer),
+            };
+            let abrupt = |_| Err(Error::internal("measuring the database ended abruptly"));
+            (written, measuring.join().unwrap_or_else(abrupt))
+        });
+        // A damaged database explains a failed export, not the other way round.
+        let within = |error: Error| error.within(format_args!("component {}", self.name));
+        let Measured { figures, findings } = measured.map_err(within)?;
+        let bytes = written.map_err(within)?;
+        if export == Export::Json && !findings.json_obstacles.is_empty() {
+            return Err(within(not_for_json(&findings.json_obstacles)));
+        }
+        capture::remove(&captured.copy)?;
+        findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
+        Ok(ComponentManifest {
+            name: self.name.clone(),
+            kind: ComponentKind::Sqlite,
+            export: Some(export),
+            state: State::Succeeded,
+            entries: 1,
+            bytes,
+            warnings: findings.warnings,
+            figures: Figures::Database(figures),
+        })
+    }
+}
+
+fn not_for_json(obstacles: &[String]) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the database cannot be put back from JSON: {}", obstacles.join("; ")),
+        "Back it up with `export = \"native\"` in a tar archive or a repository, or correct the rows named.",
+    )
+}
+
+/// Of a file that nobody writes.
+fn page_size(copy: &Path) -> Result<u32> {
+    let size = open::open_immutable(copy)?.query_row("PRAGMA page_size", [], |row| row.get(0));
+    size.map_err(|cause| open::explain(copy, cause))
+}
+
+/// Follows symbolic links: SQLite keeps its journals beside the real file.
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path)
+        .map_err(|cause| Error::io(format_args!("opening the SQLite database {}", path.display()), cause))
+}
+
+/// Mode, owner and time of the live file. Its identity is left out and its change time is the run's: what is stored is
+/// the copy, which no writer may take for unchanged because the file looks so (in WAL mode it does).
+fn entry_metadata(live: &Path, context: &Context<'_>) -> Result<Metadata> {
+    let found = fs::metadata(live).map_err(|cause| Error::io(format_args!("looking at {}", live.display()), cause))?;
+    Ok(Metadata {
+        mode: found.mode() & 0o7777,
+        uid: found.uid(),
+        gid: found.gid(),
+        modified: Timestamp { seconds: found.mtime(), nanoseconds: found.mtime_nsec() as u32 },
+        changed: Timestamp {
+            seconds: context.started_at.as_second(),
+            nanoseconds: context.started_at.subsec_nanosecond().unsigned_abs(),
+        },
+        links: 1,
+        ..Metadata::default()
+    })
+}

@@ -1,1 +1,0 @@
-//! Puts `files` components back.

@@ -1,1 +1,0 @@
-//! Puts `mysql` components back.

@@ -1,1 +1,0 @@
-//! Puts `sqlite` components back.

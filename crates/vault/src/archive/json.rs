@@ -1,1 +1,0 @@
-//! Backups as one JSON document.

@@ -1,1 +1,0 @@
-//! Backups as a tar archive.

@@ -1,0 +1,222 @@
+//! Entries into a tar stream.
+
+use super::header::{Header, NAME_BYTES_MAX, USER_BYTES_MAX};
+use super::pax::Pax;
+use super::{BLOCK_BYTES, MANIFEST_NAME, PAX_BYTES_MAX, padding_bytes};
+use crate::archive::sink::ArchiveSink;
+use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
+use crate::error::{Result, from_io};
+use crate::transfer::{Committed, Content, EntryWriter, Outcome};
+use std::io::{self, Read, Seek, Write};
+use std::path::PathBuf;
+use tempfile::SpooledTempFile;
+
+const BUFFER_BYTES: usize = 128 * 1024;
+/// Streams of unknown length up to this are kept in memory, longer ones go through a temporary file.
+const SPOOL_IN_MEMORY_BYTES: usize = 1 << 20;
+/// Largest number in an octal field of 8 and of 12 bytes.
+const ID_MAX: u32 = 0o7_777_777;
+const SIZE_BYTES_MAX: u64 = 0o77_777_777_777;
+
+/// Writes a tar archive.
+pub struct TarWriter<'a> {
+    sink: ArchiveSink<'a>,
+    scratch: PathBuf,
+    manifest_modified: Timestamp,
+    buffer: Vec<u8>,
+}
+
+impl<'a> TarWriter<'a> {
+    /// `scratch` is a folder for streams of unknown length, which tar cannot hold before their length is known. They
+    /// have no name there: nothing of them survives a crash.
+    pub(crate) fn new(sink: ArchiveSink<'a>, scratch: PathBuf, manifest_modified: Timestamp) -> Self {
+        Self { sink, scratch, manifest_modified, buffer: vec![0; BUFFER_BYTES] }
+    }
+
+    fn file(&mut self, entry: &Entry, size_bytes: Option<u64>, content: Option<&mut dyn Content>) -> Result<Outcome> {
+        let mut nothing = io::empty();
+        let content = content.unwrap_or(&mut nothing);
+        let mut content = match content.open() {
+            Ok(content) => content,
+            Err(cause) => return Ok(Outcome::Unreadable(cause)),
+        };
+        let Some(size_bytes) = size_bytes else { return self.stream(entry, &mut *content) };
+        if let Err(cause) = self.header(entry, size_bytes)? {
+            return Ok(Outcome::Unreadable(cause));
+        }
+        let padded_bytes = self.content(&mut *content, size_bytes)?;
+        Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
+    }
+
+    fn stream(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<Outcome> {
+        let mut spool = SpooledTempFile::new_in(SPOOL_IN_MEMORY_BYTES, &self.scratch);
+        let spooling = |cause| from_io("keeping a stream in the temporary folder", cause);
+        loop {
+            match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => spool.write_all(&self.buffer[..read]).map_err(spooling)?,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Ok(Outcome::Unreadable(cause)),
+            }
+        }
+        let size_bytes = spool.stream_position().map_err(spooling)?;
+        spool.rewind().map_err(spooling)?;
+        if let Err(cause) = self.header(entry, size_bytes)? {
+            return Ok(Outcome::Unreadable(cause));
+        }
+        let padded_bytes = self.content(&mut spool, size_bytes)?;
+        Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
+    }
+
+    /// The header, with a pax header before it where it needs one. The inner error is the entry's: it cannot be stored.
+    fn header(&mut self, entry: &Entry, size_bytes: u64) -> Result<io::Result<()>> {
+        let Some((header, pax)) = encode(entry, size_bytes) else {
+            return Ok(Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "device nodes cannot be kept in an archive; a repository can",
+            )));
+        };
+        let records = pax.encode();
+        if records.len() as u64 > PAX_BYTES_MAX {
+            return Ok(Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "its name and extended attributes take more than 1 MiB, which no archive of ours may hold",
+            )));
+        }
+        if !records.is_empty() {
+            self.extension(b'x', b"./PaxHeaders/entry", &records)?;
+        }
+        for (type_flag, text) in [(b'K', &header.link), (b'L', &header.name)] {
+            if text.len() > NAME_BYTES_MAX && is_raw(text) {
+                self.extension(type_flag, b"././@LongLink", &[text, &b"\0"[..]].concat())?;
+            }
+        }
+        self.put(&header.encode())?;
+        Ok(Ok(()))
+    }
+
+    fn extension(&mut self, type_flag: u8, name: &[u8], content: &[u8]) -> Result<()> {
+        let header = Header {
+            name: name.to_vec(),
+            mode: Some(0o600),
+            size_bytes: Some(content.len() as u64),
+            type_flag,
+            ..Header::default()
+        };
+        self.put(&header.encode())?;
+        self.put(content)?;
+        self.put(&[0; BLOCK_BYTES][..padding_bytes(content.len() as u64)])
+    }
+
+    /// Exactly `size_bytes` of content and the padding of the last block; what is missing at the source becomes zeros,
+    /// for the header is out already. Returns how many.
+    fn content(&mut self, content: &mut dyn Read, size_bytes: u64) -> Result<u64> {
+        let mut left = size_bytes;
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(BUFFER_BYTES);
+            match content.read(&mut self.buffer[..wanted]) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                // The file shrank, or cannot be read on.
+                Ok(0) | Err(_) => break,
+                Ok(read) => {
+                    self.sink.write_all(&self.buffer[..read]).map_err(|cause| from_io("writing the archive", cause))?;
+                    left -= read as u64;
+                }
+            }
+        }
+        let missing = io::repeat(0).take(left + padding_bytes(size_bytes) as u64);
+        io::copy(&mut { missing }, &mut self.sink).map_err(|cause| from_io("writing the archive", cause))?;
+        Ok(left)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.write_all(bytes).map_err(|cause| from_io("writing the archive", cause))
+    }
+}
+
+impl EntryWriter for TarWriter<'_> {
+    fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<Outcome> {
+        if let EntryKind::File { size_bytes } = entry.kind {
+            return self.file(entry, size_bytes, content);
+        }
+        Ok(match self.header(entry, 0)? {
+            Ok(()) => Outcome::Stored { bytes: 0, padded_bytes: 0 },
+            Err(cause) => Outcome::Unreadable(cause),
+        })
+    }
+
+    fn commit(mut self: Box<Self>, manifest: &[u8]) -> Result<Committed> {
+        self.sink.mark()?;
+        let path = EntryPath::new(MANIFEST_NAME)?;
+        let entry = Entry::generated(path, Some(manifest.len() as u64), self.manifest_modified);
+        self.write(&entry, Some(&mut &*manifest))?;
+        self.put(&[0; 2 * BLOCK_BYTES])?;
+        self.sink.finish()
+    }
+}
+
+/// Header and pax records of an entry; `None` for what an archive does not hold.
+fn encode(entry: &Entry, size_bytes: u64) -> Option<(Header, Pax)> {
+    let metadata = &entry.metadata;
+    let mut name = entry.path.as_bytes().to_vec();
+    let mut link = Vec::new();
+    let type_flag = match &entry.kind {
+        EntryKind::File { .. } => b'0',
+        EntryKind::HardLink { target } => {
+            link.extend_from_slice(target.as_bytes());
+            b'1'
+        }
+        EntryKind::Symlink { target } => {
+            link.clone_from(target);
+            b'2'
+        }
+        EntryKind::Directory => {
+            name.push(b'/');
+            b'5'
+        }
+        EntryKind::Fifo => b'6',
+        EntryKind::Device { .. } => return None,
+    };
+    let user = metadata.user.clone().unwrap_or_default().into_bytes();
+    let group = metadata.group.clone().unwrap_or_default().into_bytes();
+    let fits = |text: &[u8], bytes_max| is_raw(text) || text.is_ascii() && text.len() <= bytes_max;
+    let unfit = |text: &Vec<u8>, bytes_max| (!fits(text, bytes_max)).then(|| text.clone());
+    let pax = Pax {
+        path: unfit(&name, NAME_BYTES_MAX),
+        link: unfit(&link, NAME_BYTES_MAX),
+        size_bytes: (size_bytes > SIZE_BYTES_MAX).then_some(size_bytes),
+        uid: (metadata.uid > ID_MAX).then_some(metadata.uid.into()),
+        gid: (metadata.gid > ID_MAX).then_some(metadata.gid.into()),
+        user: unfit(&user, USER_BYTES_MAX),
+        group: unfit(&group, USER_BYTES_MAX),
+        modified: exact_time(metadata),
+        xattrs: metadata.xattrs.clone(),
+        sparse: metadata.sparse,
+        gnu_sparse: false,
+    };
+    let header = Header {
+        name,
+        mode: Some(u64::from(metadata.mode & 0o7777)),
+        uid: Some(metadata.uid.into()),
+        gid: Some(metadata.gid.into()),
+        size_bytes: Some(size_bytes),
+        modified_seconds: Some(metadata.modified.seconds),
+        type_flag,
+        link,
+        user: user.into_iter().take(USER_BYTES_MAX).collect(),
+        group: group.into_iter().take(USER_BYTES_MAX).collect(),
+    };
+    Some((header, pax))
+}
+
+/// Not UTF-8, which pax records must be: such names stand raw in the header, or before it in GNU's long name (`L`, `K`).
+fn is_raw(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_err()
+}
+
+/// A time that the header's octal seconds cannot hold.
+fn exact_time(metadata: &Metadata) -> Option<Timestamp> {
+    let time = metadata.modified;
+    let plain = time.nanoseconds == 0 && (0..=SIZE_BYTES_MAX as i64).contains(&time.seconds);
+    (!plain).then_some(time)
+}

@@ -1,1 +1,0 @@
-//! Compression: gzip in members on all cores, zstd, and readers for both.

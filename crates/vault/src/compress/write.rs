@@ -1,0 +1,174 @@
+//! The compressing half: pieces on all cores, written in order by a thread of their own.
+
+use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, zstandard};
+use crate::error::{Error, Result, from_io};
+use std::io::{self, Write};
+use std::thread::{self, JoinHandle};
+
+enum Job {
+    Piece(Vec<u8>),
+    Mark,
+}
+
+enum Made {
+    Piece(Vec<u8>),
+    Mark,
+}
+
+/// Compresses what is written to it, on `threads` threads (8 at most), into `S`, which lives in a further thread until
+/// [`finish`](Self::finish).
+///
+/// Dropped unfinished it stops its threads and drops the sink before it returns.
+pub struct CompressionWriter<S: Write + Send + 'static> {
+    compression: Compression,
+    piece: Vec<u8>,
+    input: Option<ordered::Input<Job, Result<Made>>>,
+    sink: Option<JoinHandle<Result<S>>>,
+}
+
+impl<S: Write + Send + 'static> CompressionWriter<S> {
+    /// Starts the threads.
+    pub fn new(sink: S, compression: Compression, threads: usize) -> Result<Self> {
+        let starting = |cause| Error::io("starting a thread", cause);
+        let threads = threads.clamp(1, THREADS_MAX);
+        // Fail here rather than in a worker when zstd refuses its parameters.
+        Worker::new(compression).map_err(starting)?;
+        let depth = threads + 1;
+        let (input, output) = ordered::pipe(threads, depth, move || {
+            let mut worker = Worker::new(compression);
+            move |job| match &mut worker {
+                Ok(worker) => worker.run(job),
+                Err(cause) => Err(Error::internal(format!("starting a compressor failed: {cause}"))),
+            }
+        })
+        .map_err(starting)?;
+        let sink = thread::Builder::new()
+            .name("archive writer".to_owned())
+            .spawn(move || write_in_order(&output, sink, compression))
+            .map_err(starting)?;
+        Ok(Self { compression, piece: Vec::new(), input: Some(input), sink: Some(sink) })
+    }
+
+    /// Begins a new piece, to be found again by [`DecompressionReader::marked`](super::DecompressionReader::marked).
+    pub fn mark(&mut self) -> Result<()> {
+        self.end_piece()?;
+        self.push(Job::Mark)
+    }
+
+    /// Compresses what remains and hands the sink back.
+    pub fn finish(mut self) -> Result<S> {
+        self.end_piece()?;
+        self.join()
+    }
+
+    fn end_piece(&mut self) -> Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.piece);
+        self.push(Job::Piece(piece))
+    }
+
+    fn push(&mut self, job: Job) -> Result<()> {
+        let closed = match &self.input {
+            Some(input) => input.push(job).is_err(),
+            None => true,
+        };
+        if closed {
+            // The sink's thread ended early: it knows why.
+            return match self.join() {
+                Err(error) => Err(error),
+                Ok(_) => Err(Error::internal("the archive's writer ended early")),
+            };
+        }
+        Ok(())
+    }
+
+    fn join(&mut self) -> Result<S> {
+        self.input = None;
+        let sink = self.sink.take().ok_or_else(|| Error::internal("the archive was written on after a failure"))?;
+        sink.join().map_err(|_| Error::internal("the archive's writer panicked"))?
+    }
+}
+
+impl<S: Write + Send + 'static> Write for CompressionWriter<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = piece_bytes(self.compression) - self.piece.len();
+        if self.piece.capacity() == 0 {
+            self.piece.reserve_exact(room);
+        }
+        let taken = bytes.len().min(room);
+        self.piece.extend_from_slice(&bytes[..taken]);
+        if taken == room {
+            self.end_piece()?;
+        }
+        Ok(taken)
+    }
+
+    /// Does nothing: a piece ends when it is full.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: Write + Send + 'static> Drop for CompressionWriter<S> {
+    fn drop(&mut self) {
+        if self.sink.is_some() {
+            // Whatever went wrong, the caller has given up on the result.
+            let _ = self.join();
+        }
+    }
+}
+
+enum Worker {
+    Gzip(gzip::MemberWriter),
+    Zstd(zstandard::FrameWriter),
+    None,
+}
+
+impl Worker {
+    fn new(compression: Compression) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::Gzip { level } => Self::Gzip(gzip::MemberWriter::new(level)),
+            Compression::Zstd { level } => Self::Zstd(zstandard::FrameWriter::new(level)?),
+            Compression::None => Self::None,
+        })
+    }
+
+    fn run(&mut self, job: Job) -> Result<Made> {
+        let Job::Piece(content) = job else { return Ok(Made::Mark) };
+        Ok(Made::Piece(match self {
+            Self::Gzip(writer) => writer.member(&content)?,
+            Self::Zstd(writer) => writer.frame(&content)?,
+            Self::None => content,
+        }))
+    }
+}
+
+fn write_in_order<S: Write>(
+    output: &ordered::Output<Result<Made>>,
+    mut sink: S,
+    compression: Compression,
+) -> Result<S> {
+    let mut written_bytes = 0;
+    let mut mark = None;
+    let writing = |cause| from_io("writing the archive", cause);
+    while let Some(made) = output.next().map_err(|_| Error::internal("a compression thread died"))? {
+        match made? {
+            Made::Piece(bytes) => {
+                sink.write_all(&bytes).map_err(writing)?;
+                written_bytes += bytes.len() as u64;
+            }
+            Made::Mark => mark = Some(written_bytes),
+        }
+    }
+    if let Some(offset) = mark {
+        match compression {
+            Compression::Gzip { .. } => sink.write_all(&gzip::mark(offset)),
+            Compression::Zstd { .. } => sink.write_all(&zstandard::mark(offset)),
+            Compression::None => Ok(()),
+        }
+        .map_err(writing)?;
+    }
+    Ok(sink)
+}

@@ -1,1 +1,0 @@
-//! The AES-256-GCM envelope.
