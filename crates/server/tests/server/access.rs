@@ -103,7 +103,8 @@ fn sessions_end_when_idle_at_their_time_and_with_a_new_password() {
     assert_eq!(used.get("/api/session").refused(401), "unauthenticated");
 
     let (here, there) = (kit.signed_in("ann"), kit.signed_in("ann"));
-    let change = |old: &str, new: &str| here.put("/api/session/password", &json!({"oldPassword": old, "newPassword": new}));
+    let change =
+        |old: &str, new: &str| here.put("/api/session/password", &json!({"oldPassword": old, "newPassword": new}));
     assert_eq!(change("wrong", "another good password").refused(403), "forbidden");
     assert_eq!(change(PASSWORD, "short").refused(400), "usage");
     assert_eq!(change(PASSWORD, "another good password").status, 200);
@@ -121,9 +122,8 @@ fn sessions_are_seen_and_ended_by_their_owner_and_by_administrators() {
     assert_eq!(sessions(&ann).len(), 2);
     assert_eq!(sessions(&bob).len(), 1);
     assert_eq!(sessions(&bob)[0]["current"], true);
-    let id_of = |user: &str| {
-        sessions(&ann).iter().find(|one| one["user"] == user).unwrap()["id"].as_str().unwrap().to_owned()
-    };
+    let id_of =
+        |user: &str| sessions(&ann).iter().find(|one| one["user"] == user).unwrap()["id"].as_str().unwrap().to_owned();
     assert_eq!(bob.delete(&format!("/api/sessions/{}", id_of("ann"))).refused(404), "not_found");
     ann.delete(&format!("/api/sessions/{}", id_of("bob"))).expect(200);
     assert_eq!(bob.get("/api/session").refused(401), "unauthenticated");
@@ -239,7 +239,11 @@ fn only_allowed_addresses_get_in_and_only_trusted_proxies_speak_for_others() {
     let admin = kit.admin();
     through(&admin, "203.0.113.7").expect(200);
     through(&admin, "198.51.100.1, 203.0.113.7, 10.1.2.3").expect(200);
-    assert_eq!(through(&admin, "203.0.113.7, 198.51.100.1").refused(403), "forbidden", "the leftmost is anybody's word");
+    assert_eq!(
+        through(&admin, "203.0.113.7, 198.51.100.1").refused(403),
+        "forbidden",
+        "the leftmost is anybody's word"
+    );
     assert_eq!(through(&admin, "nonsense").refused(403), "forbidden");
     through(&admin, "[2001:db8::1]:4711, 203.0.113.7:1234").expect(200);
     assert_eq!(admin.get("/api/session").refused(403), "forbidden");

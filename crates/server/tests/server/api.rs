@@ -108,13 +108,17 @@ fn a_restore_needs_its_confirmation_and_can_be_undone() {
     for wrong in [json!(null), json!("confirm_restore"), json!("")] {
         assert_eq!(admin.post("/api/backup/restore", &wanted(wrong)).refused(400), "confirmation_required");
     }
-    let confirmed = |backup: &str, components: Value| {
-        json!({"backupId": backup, "components": components, "confirmToken": "CONFIRM_RESTORE"})
-    };
+    let confirmed = |backup: &str, components: Value| json!({"backupId": backup, "components": components, "confirmToken": "CONFIRM_RESTORE"});
     assert_eq!(admin.post("/api/backup/restore", &confirmed(&id, json!(["nothing"]))).refused(400), "usage");
     assert_eq!(admin.post("/api/backup/restore", &confirmed(&id, json!([]))).refused(400), "usage");
-    assert_eq!(admin.post("/api/backup/restore", &confirmed("0123456789ab", json!(["database"]))).refused(404), "not_found");
-    assert_eq!(admin.post("/api/backup/restore", &confirmed("../../etc", json!(["database"]))).refused(404), "not_found");
+    assert_eq!(
+        admin.post("/api/backup/restore", &confirmed("0123456789ab", json!(["database"]))).refused(404),
+        "not_found"
+    );
+    assert_eq!(
+        admin.post("/api/backup/restore", &confirmed("../../etc", json!(["database"]))).refused(404),
+        "not_found"
+    );
 
     let plan = admin.post(&format!("/api/backup/{id}/restore-plan"), &json!({})).expect(200);
     assert_eq!(plan["backup"]["id"], id);
@@ -150,7 +154,9 @@ fn every_wrong_request_gets_an_envelope() {
     assert_eq!(admin.get(&format!("/api/backup/{id}/file")).refused(400), "usage");
 
     let create = |body: &'static str, kind: &str| {
-        checked(admin.request(Method::POST, "/api/backup/create").header("content-type", kind).body(body).send().unwrap())
+        checked(
+            admin.request(Method::POST, "/api/backup/create").header("content-type", kind).body(body).send().unwrap(),
+        )
     };
     assert_eq!(create("{", "application/json").refused(400), "usage");
     assert_eq!(create("", "application/json").refused(400), "usage");
@@ -271,7 +277,9 @@ fn the_page_is_served_everywhere_that_is_no_api_with_a_strict_policy() {
     assert_eq!(kit.anonymous().get("/assets/none.js").refused(404), "not_found");
     assert_eq!(kit.anonymous().post("/", &json!({})).refused(405), "method_not_allowed");
     let headers = kit.anonymous().get("/healthz").headers;
-    for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("cache-control", "no-store")] {
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("cache-control", "no-store")]
+    {
         assert_eq!(headers[name], value);
     }
 }

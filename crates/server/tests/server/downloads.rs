@@ -69,7 +69,10 @@ fn one_file_comes_out_of_a_backup_and_both_are_audited() {
     let (kit, id, _) = kit(10);
     let admin = kit.admin();
     let answer = admin.request(Method::GET, &format!("/api/backup/{id}/file?path=uploads/a.txt")).send().unwrap();
-    assert_eq!(answer.headers()["content-disposition"].to_str().unwrap().split(';').nth(1), Some(" filename=\"a.txt\""));
+    assert_eq!(
+        answer.headers()["content-disposition"].to_str().unwrap().split(';').nth(1),
+        Some(" filename=\"a.txt\"")
+    );
     assert_eq!(answer.text().unwrap(), "hello");
     admin.request(Method::GET, &format!("/api/backup/{id}/download")).send().unwrap();
     for action in ["backup.download", "backup.download-file"] {

@@ -62,9 +62,12 @@ fn status(kit: &Kit, token: String) -> u16 {
 fn the_claim_role_decides_as_for_other_people() {
     let kit = hs256();
     let admin: Caller = kit.bearer(signed(&claims()));
-    assert_eq!(admin.get("/api/session").expect(200), json!({
-        "name": "ann", "role": "ADMIN", "scopes": ["metrics", "read", "backup", "restore", "admin"], "via": "jwt"
-    }));
+    assert_eq!(
+        admin.get("/api/session").expect(200),
+        json!({
+            "name": "ann", "role": "ADMIN", "scopes": ["metrics", "read", "backup", "restore", "admin"], "via": "jwt"
+        })
+    );
     admin.post("/api/backup/create", &json!({})).expect(202);
     let viewer = kit.bearer(signed(&with("role", json!("VIEWER"))));
     viewer.get("/api/backups").expect(200);
@@ -116,7 +119,8 @@ fn forged_tokens_are_refused() {
     assert_eq!(status(&kit, format!("{rest}.{changed}{}", &signature[1..])), 401);
     let other = encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(b"guess")).unwrap();
     assert_eq!(status(&kit, other), 401);
-    let longer = encode(&Header::new(Algorithm::HS512), &claims(), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+    let longer =
+        encode(&Header::new(Algorithm::HS512), &claims(), &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
     assert_eq!(status(&kit, longer), 401);
     for nonsense in ["", "a.b.c", "....", "\u{e4}"] {
         let refused = kit.anonymous().client.get(kit.url("/api/backup")).bearer_auth(nonsense).send();
