@@ -167,8 +167,7 @@ fn service(page: &mut Page, app: &App, figures: &Figures) -> Result<()> {
     let messages = messages.map(|(state, count)| (vec![("state", state)], Some(count as f64)));
     page.gauge("strongroom_outbox_messages", "Messages on record by state.", &messages);
     let jobs = app.catalog.jobs_count()?;
-    let jobs: Vec<_> =
-        jobs.iter().map(|(state, count)| (vec![("state", state.name())], Some(*count as f64))).collect();
+    let jobs: Vec<_> = jobs.iter().map(|(state, count)| (vec![("state", state.name())], Some(*count as f64))).collect();
     page.gauge("strongroom_jobs", "Jobs on record by state.", &jobs);
     let alarms = crate::watch::alarms(app, &config, figures, disk)?;
     let names = [

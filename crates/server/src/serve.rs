@@ -144,7 +144,10 @@ impl Service {
             match tls::load(chain, key) {
                 Ok(new) => running.reload_from_config(new),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the certificate was not taken; the old one stays");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the certificate was not taken; the old one stays"
+                    );
                 }
             }
         }

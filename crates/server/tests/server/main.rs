@@ -1,3 +1,13 @@
 //! The service over real HTTP on a loopback port, above an engine that works in memory.
 
+mod access;
+mod api;
+mod downloads;
+mod fake;
+mod jobs;
+mod jwt;
+mod kit;
+mod matrix;
+mod notifications;
 mod openapi;
+mod scheduling;

@@ -94,7 +94,7 @@ impl MysqlSource {
         })
     }
 
-    fn native(&self, snapshot: &mut Snapshot, context: &Context<'_>, out: &mut Output<'_>) -> Result<Vec<(String, TableEnd)>> {
+    fn native(snapshot: &mut Snapshot, context: &Context<'_>, out: &mut Output<'_>) -> Result<Vec<(String, TableEnd)>> {
         out.text(SCHEMA_ENTRY, snapshot.schema.to_json()?)?;
         out.text("schema/tables.sql", script::tables_file(&snapshot.schema).into_bytes())?;
         let files = snapshot.schema.tables.iter().filter(|table| !table.without_rows);
@@ -131,8 +131,8 @@ impl Source for MysqlSource {
             scratch: Some(context.scratch),
             content_hash_bytes_max: self.settings.content_hash_bytes_max,
         };
-        let snapshot =
-            Snapshot::take(&self.address, &wanted).map_err(|error| error.within(format_args!("component {}", self.name)))?;
+        let snapshot = Snapshot::take(&self.address, &wanted)
+            .map_err(|error| error.within(format_args!("component {}", self.name)))?;
         snapshot.warnings.iter().for_each(|warning| context.progress.warning(warning));
         self.snapshot = Some(snapshot);
         Ok(())
@@ -145,7 +145,7 @@ impl Source for MysqlSource {
         context.progress.phase(&format!("backing up {}", self.name), None);
         let mut out = Output { context, writer, entries: 0, bytes: 0 };
         let ends = match self.export {
-            Export::Native => self.native(&mut snapshot, context, &mut out),
+            Export::Native => Self::native(&mut snapshot, context, &mut out),
             Export::Json => document::write(&self.name, &mut snapshot, context, &mut out),
         };
         let ends = ends.map_err(|error| error.within(format_args!("component {}", self.name)))?;
@@ -184,7 +184,7 @@ impl Output<'_> {
         match content.end {
             // The reader's own error says more than the writer's about it.
             Some(Err(error)) => Err(error),
-            _ if written.is_err() => written.map(|()| TableEnd { rows: 0, hash: None }),
+            _ if written.is_err() => written.map(|()| TableEnd::default()),
             Some(Ok(end)) => Ok(end),
             None => Err(Error::internal(format!("{path} was not taken to its end"))),
         }

@@ -134,7 +134,11 @@ impl MysqlTarget {
             // Left by an attempt that died: the name is ours alone.
             session.execute(&format!("DROP DATABASE IF EXISTS {}", quote_name(&beside.restoring)))?;
         } else if let Some(why) = inspect::not_empty(&mut session, &filled.database)? {
-            return Err(Error::new(ErrorKind::Refused, why, "Name a database that does not exist yet, or an empty one."));
+            return Err(Error::new(
+                ErrorKind::Refused,
+                why,
+                "Name a database that does not exist yet, or an empty one.",
+            ));
         }
         make::tables(&mut session, &schema, &filled.database)?;
         self.loaders = Some(Loaders::start(&filled, self.connections)?);
