@@ -28,6 +28,8 @@ mod chunk;
 mod crypto;
 mod files;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod index;
 mod keys;
@@ -35,6 +37,7 @@ mod lock;
 mod open;
 mod prune;
 mod read;
+mod repair;
 mod survey;
 mod walk;
 mod write;
@@ -45,6 +48,7 @@ pub use id::Id;
 pub use open::{Environment, Options, Repository, Secret, Snapshot};
 pub use prune::{PruneOptions, PruneOutcome, PrunePlan};
 pub use read::RepositoryReader;
+pub use repair::RepairReport;
 pub use survey::{Finding, LostFile};
 pub use write::{RepositoryWriter, WriterOptions};
 

@@ -125,7 +125,7 @@ impl Repository {
     fn usage(&self) -> Result<Usage> {
         // Snapshots before the index: what they need is in an index written before them.
         let snapshots = self.snapshots()?;
-        let index = self.load_index()?;
+        let index = self.load_index(true)?;
         let mut used = index.marks();
         for snapshot in &snapshots {
             mark_used(&self.files, &index, &mut used, snapshot.tree)

@@ -9,9 +9,9 @@ use crate::repository::id::Id;
 const SAMPLED_BYTES_MIN: usize = 32 << 10;
 /// Bytes of each of the three samples.
 const SAMPLE_BYTES: usize = 4096;
-/// The level for blobs of a few pages or rows: higher ones gain under a hundredth there and cost twice the time.
-const SMALL_LEVEL: i32 = 1;
-const SMALL_BYTES: usize = 16 << 10;
+/// The level for trees, which are mostly hexadecimal digits of hashes: zstd's higher levels look for repetitions where there
+/// are none and make them longer, by a tenth.
+const TREE_LEVEL: i32 = 1;
 
 /// A worker's tools and the blob it sealed last.
 pub struct Packed {
@@ -23,8 +23,8 @@ pub struct Packed {
 }
 
 struct Compressors {
-    normal: zstd::bulk::Compressor<'static>,
-    small: zstd::bulk::Compressor<'static>,
+    data: zstd::bulk::Compressor<'static>,
+    trees: zstd::bulk::Compressor<'static>,
 }
 
 impl Packed {
@@ -33,11 +33,8 @@ impl Packed {
         let make = |level| {
             zstd::bulk::Compressor::new(level).map_err(|cause| Error::internal(format!("zstd level {level}: {cause}")))
         };
-        let compressor = if compress {
-            Some(Compressors { normal: make(level)?, small: make(level.min(SMALL_LEVEL))? })
-        } else {
-            None
-        };
+        let compressor =
+            if compress { Some(Compressors { data: make(level)?, trees: make(level.min(TREE_LEVEL))? }) } else { None };
         Ok(Self {
             compressor,
             nonces: Nonces::default(),
@@ -48,10 +45,10 @@ impl Packed {
     }
 
     /// Compresses where it helps, and seals.
-    pub fn seal(&mut self, key: &MasterKey, plain: &[u8]) -> Result<()> {
+    pub fn seal(&mut self, key: &MasterKey, kind: BlobKind, plain: &[u8]) -> Result<()> {
         self.sealed.clear();
         self.uncompressed_length = None;
-        let compressed = self.compress(plain)?;
+        let compressed = self.compress(kind, plain)?;
         let content = if compressed { self.compressed.as_slice() } else { plain };
         key.seal_into(&mut self.nonces, content, &mut self.sealed)?;
         if compressed {
@@ -61,12 +58,15 @@ impl Packed {
         Ok(())
     }
 
-    fn compress(&mut self, plain: &[u8]) -> Result<bool> {
+    fn compress(&mut self, kind: BlobKind, plain: &[u8]) -> Result<bool> {
         let Some(compressors) = &mut self.compressor else { return Ok(false) };
         if plain.is_empty() || looks_incompressible(plain) {
             return Ok(false);
         }
-        let compressor = if plain.len() <= SMALL_BYTES { &mut compressors.small } else { &mut compressors.normal };
+        let compressor = match kind {
+            BlobKind::Data => &mut compressors.data,
+            BlobKind::Tree => &mut compressors.trees,
+        };
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         compressor
@@ -122,7 +122,11 @@ impl OpenPack {
     }
 
     /// Adds a sealed blob.
-    pub fn add(&mut self, id: Id, kind: BlobKind, packed: &Packed) {
+    pub fn add(&mut self, id: Id, kind: BlobKind, packed: &Packed, capacity_bytes: usize) {
+        if self.bytes.capacity() == 0 {
+            // All at once: growing would copy, and leave twice as much as is needed.
+            self.bytes.reserve_exact(capacity_bytes);
+        }
         self.blobs.push(PackedBlob {
             id,
             kind,
@@ -167,7 +171,7 @@ mod tests {
         let base64: Vec<u8> = random.iter().map(|byte| b'A' + byte % 64).collect();
         assert!(!looks_incompressible(&base64));
         let mut packed = Packed::new(3, true).unwrap();
-        packed.seal(&MasterKey::generate().unwrap(), &base64).unwrap();
+        packed.seal(&MasterKey::generate().unwrap(), BlobKind::Data, &base64).unwrap();
         assert_eq!(packed.uncompressed_length, Some(100_000));
     }
 }

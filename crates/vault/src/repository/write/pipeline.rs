@@ -28,6 +28,9 @@ const BATCHES_WAITING: usize = 2;
 /// Open packs for data.
 const DATA_PACKS: usize = 2;
 
+/// Room for the header of a pack of small blobs; one that needs more is moved once.
+const HEADER_ROOM_BYTES: usize = 128 << 10;
+
 /// Blobs on their way to a worker, one after the other in one buffer.
 #[derive(Default)]
 pub struct Batch {
@@ -382,12 +385,13 @@ impl Worker {
     }
 
     fn pack(&mut self, id: Id, kind: BlobKind, plain: &[u8]) -> Result<()> {
-        self.packed.seal(&self.shared.files.key, plain)?;
+        self.packed.seal(&self.shared.files.key, kind, plain)?;
         let place = if kind == BlobKind::Tree { DATA_PACKS } else { self.draw()? };
         let full = {
             let mut open = guard(&self.shared.open[place]);
-            let full = open.take_if_full(&self.packed, self.shared.options.pack_size_bytes);
-            open.add(id, kind, &self.packed);
+            let pack_size_bytes = self.shared.options.pack_size_bytes;
+            let full = open.take_if_full(&self.packed, pack_size_bytes);
+            open.add(id, kind, &self.packed, pack_size_bytes + HEADER_ROOM_BYTES);
             full
         };
         full.map_or(Ok(()), |full| self.shared.hand_over(self.uploads.as_ref(), full))
