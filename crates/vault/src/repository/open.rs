@@ -89,14 +89,8 @@ pub struct Snapshot {
     pub program_version: String,
 }
 
-/// What lies in `snapshots/`.
-#[derive(Debug)]
-pub struct Listing {
-    /// Oldest first.
-    pub snapshots: Vec<Snapshot>,
-    /// What is wrong with the others.
-    pub unreadable: Vec<(Id, Error)>,
-}
+/// Snapshots that cannot be read, and why.
+pub type Unreadable = Vec<(Id, Error)>;
 
 /// An open repository.
 pub struct Repository {
@@ -169,12 +163,12 @@ impl Repository {
 
     /// All snapshots, oldest first. One that cannot be read is an error; see [`list`](Self::list).
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        let Listing { snapshots, unreadable } = self.list()?;
+        let (snapshots, unreadable) = self.list()?;
         unreadable.into_iter().next().map_or(Ok(snapshots), |(_, error)| Err(error))
     }
 
-    /// All snapshots, those that cannot be read apart.
-    pub fn list(&self) -> Result<Listing> {
+    /// All snapshots that can be read, oldest first, and what is wrong with the others.
+    pub fn list(&self) -> Result<(Vec<Snapshot>, Unreadable)> {
         let ids = self.files.list(FileKind::Snapshot)?;
         let (mut snapshots, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for (id, _) in ids {
@@ -187,7 +181,7 @@ impl Repository {
             }
         }
         snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.id));
-        Ok(Listing { snapshots, unreadable })
+        Ok((snapshots, unreadable))
     }
 
     /// One snapshot.
