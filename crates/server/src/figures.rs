@@ -1,7 +1,7 @@
 //! Figures of all backups: for the status document, metrics, watchers and charts.
 
 use crate::state::App;
-use crate::view::{Trust, TierName};
+use crate::view::{TierName, Trust};
 use engine::Result;
 use engine::catalog::backups::BackupRecord;
 use engine::manifest::{State, Tier};

@@ -46,13 +46,9 @@ impl Rooms {
     }
 }
 
-/// The service itself, where a request does not say who asked: that stands in the service's own audit entry.
-fn service() -> Actor {
-    Actor { name: "service".to_owned(), origin: "service".to_owned() }
-}
-
-fn named(name: &str) -> Actor {
-    Actor { name: name.to_owned(), origin: "service".to_owned() }
+/// For plans: looking is not written down.
+fn nobody() -> Actor {
+    Actor { name: "nobody".to_owned(), origin: "service".to_owned() }
 }
 
 impl Strongroom for Rooms {
@@ -60,7 +56,7 @@ impl Strongroom for Rooms {
         recover::recover(&self.room(), &progress)
     }
 
-    fn run_backup(&self, request: BackupRequest, progress: Arc<dyn Progress>) -> Result<BackupRecord> {
+    fn run_backup(&self, request: BackupRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<BackupRecord> {
         let request = backup::Request {
             id: Some(request.id),
             plan: request.plan,
@@ -70,7 +66,7 @@ impl Strongroom for Rooms {
             format: request.format,
             late: request.late,
             force_reread: false,
-            actor: service(),
+            actor: actor.clone(),
         };
         backup::run(&self.room(), &request, &progress)
     }
@@ -78,13 +74,13 @@ impl Strongroom for Rooms {
     fn restore_plan(&self, request: &RestoreRequest) -> Result<RestorePlan> {
         let room = self.room();
         let silent: Arc<dyn Progress> = Arc::new(vault::Silent);
-        let plan = restore::plan(&room, &engine_request(request)?, &silent)?;
+        let plan = restore::plan(&room, &engine_request(request, &nobody())?, &silent)?;
         plans::restore_plan(&room, &plan)
     }
 
-    fn restore(&self, request: RestoreRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord> {
+    fn restore(&self, request: RestoreRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<RestoreRecord> {
         let room = self.room();
-        let request = engine_request(&request)?;
+        let request = engine_request(&request, actor)?;
         if request.destination == Destination::Live {
             return restore::run(&room, &request, &progress);
         }
@@ -106,12 +102,12 @@ impl Strongroom for Rooms {
         })
     }
 
-    fn undo(&self, request: UndoRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord> {
+    fn undo(&self, request: UndoRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<RestoreRecord> {
         let wanted = request.restore_id.map_or_else(|| "latest".to_owned(), |id| id.to_string());
-        restore::undo(&self.room(), &wanted, false, &named(&request.actor), &progress)
+        restore::undo(&self.room(), &wanted, false, actor, &progress)
     }
 
-    fn verify(&self, request: VerifyRequest, progress: Arc<dyn Progress>) -> Result<Vec<Verified>> {
+    fn verify(&self, request: VerifyRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Vec<Verified>> {
         let room = self.room();
         let depth = match request.depth {
             Depth::Stored => verify::Depth::Stored,
@@ -119,8 +115,8 @@ impl Strongroom for Rooms {
             Depth::Open => verify::Depth::Open,
         };
         let found = match &request.backup_id {
-            Some(id) => vec![verify::one(&room, id.as_str(), depth, &service(), &progress)?],
-            None => verify::all(&room, depth, &service(), &progress)?,
+            Some(id) => vec![verify::one(&room, id.as_str(), depth, actor, &progress)?],
+            None => verify::all(&room, depth, actor, &progress)?,
         };
         let verified = |found: verify::Verified| {
             Ok(Verified {
@@ -133,11 +129,11 @@ impl Strongroom for Rooms {
         found.into_iter().map(verified).collect()
     }
 
-    fn drill(&self, request: DrillRequest, progress: Arc<dyn Progress>) -> Result<Drilled> {
+    fn drill(&self, request: DrillRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Drilled> {
         let room = self.room();
         let wanted = request.backup_id.map_or_else(|| "latest".to_owned(), |id| id.to_string());
         let backup_id = room.catalog.backup(&wanted)?.id;
-        match drill::run(&room, backup_id.as_str(), &service(), &progress) {
+        match drill::run(&room, backup_id.as_str(), actor, &progress) {
             Ok(drilled) => Ok(Drilled {
                 backup_id,
                 good: true,
@@ -157,8 +153,8 @@ impl Strongroom for Rooms {
         plans::cleanup_plan(&room, &cleanup::plan(&room)?)
     }
 
-    fn cleanup(&self, progress: Arc<dyn Progress>) -> Result<Cleaned> {
-        let cleaned = cleanup::run(&self.room(), &service(), &progress)?;
+    fn cleanup(&self, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Cleaned> {
+        let cleaned = cleanup::run(&self.room(), actor, &progress)?;
         Ok(Cleaned {
             deleted: cleaned.plan.remove.into_iter().map(|removed| removed.id).collect(),
             kept: cleaned.plan.keep.len() as u64,
@@ -167,9 +163,9 @@ impl Strongroom for Rooms {
         })
     }
 
-    fn delete(&self, id: &Id) -> Result<()> {
+    fn delete(&self, id: &Id, actor: &Actor) -> Result<()> {
         let silent: Arc<dyn Progress> = Arc::new(vault::Silent);
-        cleanup::delete(&self.room(), id.as_str(), false, &service(), &silent).map(drop)
+        cleanup::delete(&self.room(), id.as_str(), false, actor, &silent).map(drop)
     }
 
     fn files(&self, id: &Id, query: &FilesQuery) -> Result<FilePage> {
@@ -237,7 +233,7 @@ impl Strongroom for Rooms {
     }
 }
 
-fn engine_request(request: &RestoreRequest) -> Result<restore::Request> {
+fn engine_request(request: &RestoreRequest, actor: &Actor) -> Result<restore::Request> {
     let mut components = request.components.clone().unwrap_or_default();
     let mut destinations: Vec<&String> = request.targets.values().collect();
     destinations.sort();
@@ -263,7 +259,7 @@ fn engine_request(request: &RestoreRequest) -> Result<restore::Request> {
         components,
         destination,
         disconnect_clients: false,
-        actor: named(&request.actor),
+        actor: actor.clone(),
     })
 }
 

@@ -6,7 +6,7 @@
 
 use super::run::Done;
 use super::{NewJob, worker};
-use crate::events::SCHEDULE;
+use crate::events::{SCHEDULER, scheduler};
 use crate::state::App;
 use crate::work::BackupRequest;
 use engine::catalog::jobs::{Job, JobKind};
@@ -71,11 +71,11 @@ fn as_failure(error: Error) -> Error {
 /// Queues another backup in place of a schedule's that was interrupted; marked late. One that was itself such a second try
 /// is not made up for again: the failure was reported.
 pub fn make_up(app: &App, job: &Job) -> Result<()> {
-    if job.kind != JobKind::Backup || job.actor != SCHEDULE || job.attempt > 1 {
+    if job.kind != JobKind::Backup || job.actor != SCHEDULER || job.attempt > 1 {
         return Ok(());
     }
     let Ok(request) = serde_json::from_value::<BackupRequest>(job.request.clone()) else { return Ok(()) };
     let again = BackupRequest { id: Id::generate()?, late: true, ..request };
-    let job = Job { attempt: 2, ..NewJob::backup(again, SCHEDULE.to_owned()).into_job(app) };
+    let job = Job { attempt: 2, ..NewJob::backup(again, scheduler()).into_job(app) };
     app.catalog.job_add(&job, None).map(drop)
 }

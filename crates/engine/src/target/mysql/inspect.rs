@@ -24,7 +24,8 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
         server(&session, figures, &mut plan);
         collations(&mut session, figures, &mut plan)?;
         engines(&mut session, figures, &mut plan)?;
-        definers(&mut session, figures, &mut plan)?;
+        definers(&mut session, figures, &mut plan);
+        packets(&mut session, figures, &mut plan)?;
     }
     rights(&mut session, address, beside, &mut plan)?;
     // Rows with their indexes take about what their statements take, and the server writes its logs besides.
@@ -54,11 +55,15 @@ fn live(session: &mut Session, database: &str, beside: &Beside, plan: &mut Targe
         rows: 0,
         content_hash: None,
     });
-    let mut figures =
-        DatabaseFigures { engine: session.flavour.name().to_owned(), tables: tables.collect(), ..DatabaseFigures::default() };
+    let mut figures = DatabaseFigures {
+        engine: session.flavour.name().to_owned(),
+        tables: tables.collect(),
+        ..DatabaseFigures::default()
+    };
     for table in &mut figures.tables {
         // An estimate is of no use beside exact figures.
-        table.rows = session.number(&format!("SELECT COUNT(*) FROM {}.{}", quote_name(database), quote_name(&table.name)))?;
+        table.rows =
+            session.number(&format!("SELECT COUNT(*) FROM {}.{}", quote_name(database), quote_name(&table.name)))?;
     }
     plan.live = Some(Figures::Database(figures));
     plan.clients = super::swap::clients(session, database)?.into_iter().map(|client| client.describe()).collect();
@@ -100,7 +105,9 @@ pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]
         let lines = table.definition.lines().map(|line| {
             let key = line.trim_start().starts_with("CONSTRAINT `").then(|| line.rsplit_once(REFERENCES)).flatten();
             match key {
-                Some((head, tail)) if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) => {
+                Some((head, tail))
+                    if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) =>
+                {
                     format!("{head} REFERENCES {}.`{tail}", quote_name(live))
                 }
                 _ => line.to_owned(),
@@ -114,10 +121,13 @@ pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]
 pub(super) fn not_empty(session: &mut Session, database: &str) -> Result<Option<String>> {
     let quoted = quote_text(database);
     let mut found = Vec::new();
-    for (what, view, column) in
-        [("tables or views", "TABLES", "TABLE_SCHEMA"), ("routines", "ROUTINES", "ROUTINE_SCHEMA"), ("events", "EVENTS", "EVENT_SCHEMA")]
-    {
-        let count = session.number(&format!("SELECT COUNT(*) FROM information_schema.{view} WHERE {column} = {quoted}"))?;
+    for (what, view, column) in [
+        ("tables or views", "TABLES", "TABLE_SCHEMA"),
+        ("routines", "ROUTINES", "ROUTINE_SCHEMA"),
+        ("events", "EVENTS", "EVENT_SCHEMA"),
+    ] {
+        let count =
+            session.number(&format!("SELECT COUNT(*) FROM information_schema.{view} WHERE {column} = {quoted}"))?;
         if count > 0 {
             found.push(format!("{count} {what}"));
         }
@@ -181,7 +191,7 @@ fn engines(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPl
 }
 
 /// Accounts that own routines, views or triggers of the backup and are not there: these could not be used.
-fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) {
     let sql = "SELECT CONCAT(User, '@', Host) FROM mysql.user";
     match missing(session, figures.values.get("definers"), ", ", sql) {
         Ok(accounts) => {
@@ -193,7 +203,22 @@ fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetP
                 ));
             }
         }
-        Err(_) => plan.warnings.push("whether all definers exist cannot be seen: GRANT SELECT ON mysql.user".to_owned()),
+        Err(_) => {
+            plan.warnings.push("whether all definers exist cannot be seen: GRANT SELECT ON mysql.user".to_owned());
+        }
+    }
+}
+
+/// A row goes over in one statement, in which binary values take twice their size.
+fn packets(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+    let largest = figures.values.get("largestRowBytes").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let (needed, accepted) = (2 * largest + (1 << 20), session.number("SELECT @@GLOBAL.max_allowed_packet")?);
+    if accepted < needed {
+        plan.obstacles.push(format!(
+            "the backup's largest row may take a statement of {needed} bytes, the server accepts {accepted}: \
+             SET GLOBAL max_allowed_packet = {};",
+            needed.next_power_of_two().min(1 << 30)
+        ));
     }
     Ok(())
 }
@@ -201,9 +226,23 @@ fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetP
 /// Rights that a restore needs on the databases it makes.
 fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, plan: &mut TargetPlan) -> Result<()> {
     const NEEDED: &[&str] = &[
-        "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER", "EVENT",
-        "CREATE ROUTINE", "ALTER ROUTINE",
+        "SELECT",
+        "INSERT",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "INDEX",
+        "REFERENCES",
+        "CREATE VIEW",
+        "SHOW VIEW",
+        "TRIGGER",
+        "EVENT",
+        "CREATE ROUTINE",
+        "ALTER ROUTINE",
     ];
+    if beside.is_some() && !crate::source::mysql::rights::missing(session, "", &["PROCESS"])?.1.is_empty() {
+        plan.warnings.push("connections of other accounts cannot be seen: GRANT PROCESS ON *.*".to_owned());
+    }
     let names = match beside {
         Some(beside) => vec![&address.database, &beside.restoring, &beside.before],
         None => vec![&address.database],
