@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod backups;
 mod candidates;
+pub mod figures;
 pub mod jobs;
 pub mod locks;
 mod orphans;
