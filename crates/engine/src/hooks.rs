@@ -121,7 +121,7 @@ fn run(hook: &HookSettings, folder: &Path, facts: &Facts) -> Result<()> {
     SECRETS.iter().for_each(|name| {
         command.env_remove(name);
     });
-    command.envs(facts.iter().map(|(name, value)| (format!("STRONGROOM_{name}"), value)));
+    command.envs(facts.iter().map(|(name, value)| (format!("STRONGROOM_{name}"), value.replace('\0', " "))));
     let mut child = command.spawn().doing(what)?;
     let output = collect(&mut child);
     let timeout = Duration::from_secs(hook.timeout_seconds);

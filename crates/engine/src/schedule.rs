@@ -202,7 +202,7 @@ fn not_a_schedule(origin: &str, expression: &str, why: &str, place: Option<(&[&s
     if let Some((fields, index)) = place {
         let before: usize = fields[..index].iter().map(|field| field.chars().count() + 1).sum();
         let caret = "^".repeat(fields[index].chars().count());
-        message.push_str(&format!("\n    {expression}\n    {}{caret}", " ".repeat(before)));
+        message.extend(["\n    ", expression, "\n    ", &" ".repeat(before), &caret]);
     }
     Error::new(
         ErrorKind::Config,

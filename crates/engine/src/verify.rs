@@ -1,11 +1,12 @@
 //! How far a backup is proven without restoring it: it is there, its bytes are what was written, it opens to its end.
 
+use crate::catalog::audit::{AuditHead, heads};
 use crate::catalog::backups::{BackupRecord, TrustStep};
 use crate::locate::{self, Backup};
 use crate::manifest::{Manifest, State};
 use crate::room::{Actor, Room};
 use crate::storage::Location;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, repository};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -77,8 +78,15 @@ fn verify(room: &Room, backup: &Backup, depth: Depth, actor: &Actor, progress: &
 }
 
 fn look(room: &Room, backup: &Backup, depth: Depth, progress: &Arc<dyn Progress>) -> Result<()> {
-    stored(backup)?;
+    stored(room, backup)?;
     mark(room, backup, TrustStep::Stored)?;
+    let snapshot = matches!(backup.location, Location::Snapshot { .. });
+    if depth >= Depth::Read && snapshot {
+        // A snapshot has no bytes of its own: reading it back is opening it, every blob by its hash.
+        open(room, backup, progress)?;
+        mark(room, backup, TrustStep::ReRead)?;
+        return mark(room, backup, TrustStep::Opened);
+    }
     if depth >= Depth::Read {
         read_back(backup)?;
         mark(room, backup, TrustStep::ReRead)?;
@@ -97,8 +105,11 @@ fn mark(room: &Room, backup: &Backup, step: TrustStep) -> Result<()> {
     }
 }
 
-fn stored(backup: &Backup) -> Result<()> {
-    let Location::Archive { store, name } = &backup.location else { return Ok(()) };
+fn stored(room: &Room, backup: &Backup) -> Result<()> {
+    let (store, name) = match &backup.location {
+        Location::Archive { store, name } => (store, name),
+        Location::Snapshot { repository: folder, snapshot } => return repository::stat(room, folder, snapshot),
+    };
     let info = store.stat(name)?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,
@@ -169,4 +180,14 @@ fn compare_counts(manifest: &Manifest, found: &BTreeMap<String, (u64, u64)>) -> 
         }
     }
     Ok(())
+}
+
+/// Every head of the audit chain that was recorded outside the catalog: at starts, and in the manifests of backups.
+pub fn audit_heads(room: &Room) -> Result<Vec<AuditHead>> {
+    let mut known = heads::read(room.state_folder())?;
+    for record in room.catalog.backups_all()? {
+        let Some(manifest) = room.catalog.manifest(&record.id)? else { continue };
+        known.extend(manifest.audit_head.iter().filter_map(|text| text.parse().ok()));
+    }
+    Ok(known)
 }

@@ -1,4 +1,7 @@
-//! Test helpers: sample applications, real servers, faults. A development dependency only.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that cannot do its work fails the test")]
+//! Test helpers: real servers and faults. A development dependency only.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, too")]
+
+pub mod mariadb;
+pub mod postgres;
 pub mod smtp;

@@ -41,19 +41,30 @@ impl Server {
         let socket = self.folder.path().display().to_string();
         let mut postgres = self.tool("postgres");
         postgres.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-k", &socket, "-h", "127.0.0.1"]);
-        for setting in ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB", "wal_level=logical"] {
+        for setting in
+            ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB", "wal_level=logical"]
+        {
             postgres.arg("-c").arg(setting);
         }
         self.process = Some(postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         self.wait_until_ready();
     }
 
-    /// Ends the server as a power cut would: no shutdown, no checkpoint.
-    pub fn kill(&mut self) {
+    /// Ends the server as a power cut would: no shutdown, no checkpoint. Returns when no process of it is left.
+    pub fn crash(&self) {
         let pids = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         if let Some(pid) = pids.lines().next() {
             let _ = command("kill").args(["-QUIT", pid]).status();
+            // SIGQUIT is PostgreSQL's immediate shutdown: recovery from the log follows at the next start.
+            while fs::metadata(format!("/proc/{pid}/fd")).is_ok_and(|_| !is_zombie(pid)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
+    }
+
+    /// [`Self::crash`], and reaps the process.
+    pub fn kill(&mut self) {
+        self.crash();
         if let Some(mut process) = self.process.take() {
             let _ = process.wait();
         }
@@ -79,9 +90,21 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// Writes a file into the cluster's folder, readable by the server alone.
+    pub fn install(&self, name: &str, content: &[u8]) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.data().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            assert!(command("chown").arg("postgres:").arg(&path).status().unwrap().success());
+        }
+    }
+
     /// `psql -c`, unaligned, tuples only; panics with what psql said.
     pub fn sql(&self, database: &str, text: &str) -> String {
-        self.try_sql(database, text).unwrap_or_else(|said| panic!("psql: {said}\n{text}"))
+        self.try_sql(database, text)
+            .unwrap_or_else(|said| panic!("psql: {said}\n{}", text.chars().take(400).collect::<String>()))
     }
 
     /// The same, the failure as a value.
@@ -89,8 +112,12 @@ impl Server {
         use std::io::Write;
         let mut psql = self.client("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]);
-        let mut child =
-            psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
+        let mut child = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
         let mut stdin = child.stdin.take().ok_or("no stdin")?;
         let text = text.to_owned();
         let feeder = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
@@ -124,7 +151,7 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while self.try_sql("postgres", "SELECT 1").is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());
@@ -146,6 +173,10 @@ fn tools() -> PathBuf {
         .unwrap_or_default();
     versions.sort();
     versions.pop().unwrap_or_else(|| Path::new("/usr/bin").to_owned())
+}
+
+fn is_zombie(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 fn is_root() -> bool {

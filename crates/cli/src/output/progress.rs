@@ -7,12 +7,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use vault::Progress;
 
-/// Set by the signal handler: long work stops at its next safe point.
-pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Set when somebody presses Ctrl-C or sends SIGTERM: long work stops at its next safe point.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// From now on an interrupt stops the work cleanly; a second one ends the process at once.
+pub fn watch_for_interrupts() {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        // Without handlers an interrupt ends the process as a crash would, and the next start cleans up.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, INTERRUPTED.clone());
+        let _ = signal_hook::flag::register(signal, INTERRUPTED.clone());
+    }
+}
 
 /// How much to say while working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,8 +72,8 @@ fn other_files_are_not_backups() {
     let random: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     assert_eq!(case.try_foreign("empty.enc", b""), (6, "truncated".to_owned()));
     assert_eq!(case.try_foreign("random.tar.gz.enc", &random), (7, "wrong_key_or_damaged".to_owned()));
-    assert_eq!(case.try_foreign("photo.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0 and so on").1, "not_a_backup");
-    assert_eq!(case.try_foreign("letter.txt", b"Dear madam, dear sir,").1, "not_a_backup");
+    assert_eq!(case.try_foreign("photo.jpg", &[b"\xff\xd8\xff\xe0\0\x10JFIF\0", &random[..]].concat()).1, "not_a_backup");
+    assert_eq!(case.try_foreign("letter.txt", "Dear madam, dear sir, this is no backup.\n".repeat(40).as_bytes()).1, "not_a_backup");
     assert_eq!(case.app.fails(4, &["restore", "./no-such-file.enc", "--to", "x"]), "not_found");
     assert_eq!(case.app.fails(4, &["restore", "abcdefabcdef", "--to", "x"]), "not_found");
 }
@@ -124,7 +124,7 @@ fn a_bomb_does_not_go_off() {
 #[test]
 fn a_manifest_that_lies_is_found_out() {
     let app = App::empty();
-    engine::sample::create(app.path()).unwrap();
+    engine::sample::SampleApp::create(app.path()).unwrap();
     let plain = |arguments: &[&str]| Outcome::of(app.command(arguments).env("BACKUP_ENCRYPTION", "none"));
     let record = plain(&["backup", "--json"]).json();
     let archive = app.path().join("backups").join(record["location"].as_str().unwrap());

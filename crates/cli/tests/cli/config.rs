@@ -5,7 +5,7 @@ use crate::support::{App, KEY, Outcome};
 #[test]
 fn init_makes_a_key_that_nobody_else_can_read_and_a_backup_works_after_it() {
     let app = App::empty();
-    engine::sample::create(app.path()).unwrap();
+    engine::sample::SampleApp::create(app.path()).unwrap();
     assert_eq!(app.fails(2, &["backup"]), "no_key");
     let outcome = app.run(&["init"]);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
@@ -78,7 +78,7 @@ fn the_environment_beats_the_file_and_the_command_line_beats_both() {
 #[test]
 fn encryption_none_must_be_said_and_development_warns() {
     let app = App::empty();
-    engine::sample::create(app.path()).unwrap();
+    engine::sample::SampleApp::create(app.path()).unwrap();
     let outcome = Outcome::of(app.command(&["backup", "--json"]).env("BACKUP_ENCRYPTION", "none"));
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     let location = outcome.json()["location"].as_str().unwrap().to_owned();

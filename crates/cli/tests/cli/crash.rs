@@ -1,10 +1,7 @@
 //! `kill -9` at every step of backup, restore, undo and cleanup. A first run tells which steps there are; then each is
 //! where the process dies once. Afterwards the next command finds everything wholly old or wholly new.
 
-use crate::support::{App, Outcome};
-use std::collections::BTreeMap;
-
-type Snapshot = BTreeMap<String, String>;
+use crate::support::{App, Outcome, Snapshot, assert_same};
 
 /// Runs a command that dies at `step`.
 fn die_at(app: &App, step: &str, arguments: &[&str]) {
@@ -87,7 +84,7 @@ fn a_restore_that_dies_anywhere_leaves_each_component_old_or_new() {
             nothing_is_left_over(&app, &step);
         }
         app.ok(&["restore", "latest", "--confirm", "CONFIRM_RESTORE"]);
-        assert_eq!(app.snapshot(), intact, "after dying at {step}");
+        assert_same(&app.snapshot(), &intact);
     }
 }
 

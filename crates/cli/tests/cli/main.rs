@@ -7,6 +7,8 @@ mod crash;
 mod full_disk;
 mod keys;
 mod main_job;
+mod repository;
 mod restore;
 mod retention;
+mod server_databases;
 mod support;

@@ -64,8 +64,10 @@ fn trust_grows_step_by_step() {
 fn the_json_archive_carries_the_erps_name_and_lies_in_the_backup_folder() {
     let app = App::new();
     let record = app.backup(&["--format", "json", "--component", "database", "--description", "before the update"]);
-    let location = record["location"].as_str().unwrap();
     let id = record["id"].as_str().unwrap();
+    let path = app.archive(&record);
+    assert_eq!(path.parent().unwrap(), app.path().join("backups"));
+    let location = path.file_name().unwrap().to_str().unwrap();
     assert!(location.starts_with("backup-") && location.ends_with(&format!("Z-{id}.enc")), "{location}");
     app.ok(&["verify", "latest"]);
     app.ok(&["drill", "latest"]);
@@ -136,14 +138,31 @@ fn env_is_never_in_a_backup() {
 #[test]
 fn an_unreadable_file_makes_the_backup_partial_and_says_which() {
     let app = App::new();
-    let status = std::process::Command::new("mkfifo").arg(app.path().join("uploads/pipe")).status().unwrap();
-    assert!(status.success());
-    let _socket = std::os::unix::net::UnixListener::bind(app.path().join("uploads/socket")).unwrap();
-    let outcome = app.run(&["backup", "--json"]);
+    let owned = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(app.path()).status().unwrap();
+    assert!(owned.success(), "this test gives files away, which needs root");
+    let secret = app.path().join("uploads/secret.pdf");
+    std::fs::write(&secret, "x").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let outcome = app.run_as_nobody(&["backup", "--json"]);
     assert_eq!(outcome.exit, 3, "{outcome:?}");
     let record = outcome.json();
     assert_eq!(record["state"], "partial");
+    let uploads = record["components"].as_array().unwrap().iter().find(|component| component["name"] == "uploads").unwrap();
+    assert_eq!(uploads["state"], "partial");
+    assert!(uploads["warnings"].to_string().contains("secret.pdf"), "{record}");
+    app.ok(&["drill", record["id"].as_str().unwrap()]);
+}
+
+#[test]
+fn sockets_are_left_out_and_said_so_and_pipes_are_kept() {
+    let app = App::new();
+    assert!(std::process::Command::new("mkfifo").arg(app.path().join("uploads/pipe")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(app.path().join("uploads/socket")).unwrap();
+    let record = app.backup(&["--component", "uploads"]);
     assert!(record["components"].to_string().contains("socket"), "{record}");
+    let files = app.ok(&["files", "latest", "uploads/pipe"]);
+    assert_eq!(files[0]["kind"], "fifo");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Restores, in place and elsewhere, and taking them back.
 
-use crate::support::{App, KEY, dump, query};
+use crate::support::{App, KEY, assert_same, dump, query};
 
 #[test]
 fn a_damaged_application_is_put_back_and_the_restore_taken_back() {
@@ -13,11 +13,11 @@ fn a_damaged_application_is_put_back_and_the_restore_taken_back() {
     let damaged = app.snapshot();
     assert_ne!(damaged, intact);
     app.ok(&["restore", "latest", "--confirm", "CONFIRM_RESTORE"]);
-    assert_eq!(app.snapshot(), intact);
+    assert_same(&app.snapshot(), &intact);
     let undone = app.ok(&["undo", "latest"]);
-    assert_eq!(app.snapshot(), damaged);
+    assert_same(&app.snapshot(), &damaged);
     app.ok(&["undo", undone["id"].as_str().unwrap()]);
-    assert_eq!(app.snapshot(), intact, "an undo can itself be undone");
+    assert_same(&app.snapshot(), &intact);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn without_the_word_nothing_is_replaced() {
     assert_eq!(app.fails(1, &["restore", "latest", "--confirm", "yes"]), "refused");
     let plan = app.ok(&["restore", "latest", "--dry-run"]);
     assert!(plan.to_string().contains("uploads"));
-    assert_eq!(app.snapshot(), before);
+    assert_same(&app.snapshot(), &before);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_restore_elsewhere_leaves_the_application_alone() {
     let target = tempfile::tempdir().unwrap();
     let elsewhere = target.path().join("there");
     app.ok(&["restore", "latest", "--to", elsewhere.to_str().unwrap()]);
-    assert_eq!(app.snapshot(), before);
+    assert_same(&app.snapshot(), &before);
     assert_eq!(dump(&elsewhere.join("database/dev.db")), dump(&app.database()));
     assert_eq!(
         std::fs::read(elsewhere.join("config/package.json")).unwrap(),
@@ -138,7 +138,7 @@ fn another_machine_needs_the_file_the_binary_and_the_key_alone() {
         here.remove(secret);
         there.remove(secret);
     }
-    assert_eq!(here, there);
+    assert_same(&here, &there);
 }
 
 #[test]

@@ -5,6 +5,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// An application's state: path to what is there.
+pub type Snapshot = BTreeMap<String, String>;
+
+/// Fails with the paths that differ, not with everything there is.
+#[track_caller]
+pub fn assert_same(now: &Snapshot, wanted: &Snapshot) {
+    let paths = now.keys().chain(wanted.keys()).filter(|path| now.get(*path) != wanted.get(*path));
+    let show = |side: &Snapshot, path: &String| side.get(path).map_or("nothing".to_owned(), |text| text.chars().take(90).collect());
+    let lines: Vec<_> = paths.map(|path| format!("{path}: {} instead of {}", show(now, path), show(wanted, path))).collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
 /// The key that test applications use.
 pub const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -17,7 +29,7 @@ impl App {
     /// The sample CRM, with a key.
     pub fn new() -> Self {
         let app = Self { folder: tempfile::tempdir().unwrap() };
-        engine::sample::create(app.path()).unwrap();
+        engine::sample::SampleApp::create(app.path()).unwrap();
         let env = app.path().join(".env");
         let text = std::fs::read_to_string(&env).unwrap();
         std::fs::write(&env, format!("{text}\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
@@ -54,6 +66,15 @@ impl App {
             }
         }
         command
+    }
+
+    /// Gives everything to `nobody` and runs the binary as that user: root may read everything.
+    pub fn run_as_nobody(&self, arguments: &[&str]) -> Outcome {
+        let binary = self.path().join("strongroom-binary");
+        std::fs::copy(env!("CARGO_BIN_EXE_strongroom"), &binary).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary).args(arguments);
+        Outcome::of(command.current_dir(self.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap()))
     }
 
     /// Runs it.
@@ -96,8 +117,8 @@ impl App {
     }
 
     /// Everything in the application but backups, logs and Strongroom's own files: path to content, mode or link target.
-    pub fn snapshot(&self) -> BTreeMap<String, String> {
-        let mut found = BTreeMap::new();
+    pub fn snapshot(&self) -> Snapshot {
+        let mut found = Snapshot::new();
         for part in ["uploads", "package.json", "package-lock.json", "prisma/schema.prisma", ".env", ".env.example"] {
             describe(self.path(), &self.path().join(part), &mut found);
         }
@@ -165,7 +186,7 @@ pub fn dump(database: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn describe(root: &Path, path: &Path, found: &mut BTreeMap<String, String>) {
+fn describe(root: &Path, path: &Path, found: &mut Snapshot) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let Ok(metadata) = path.symlink_metadata() else { return };
     let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
@@ -173,7 +194,9 @@ fn describe(root: &Path, path: &Path, found: &mut BTreeMap<String, String>) {
     if metadata.is_symlink() {
         found.insert(name, format!("-> {}", std::fs::read_link(path).unwrap().display()));
     } else if metadata.is_dir() {
-        found.insert(name, common);
+        // A component's own folder is made anew where it is gone: its time is that of the restore.
+        let own = name == "uploads";
+        found.insert(name, if own { "folder".to_owned() } else { common });
         for entry in std::fs::read_dir(path).unwrap() {
             describe(root, &entry.unwrap().path(), found);
         }

@@ -68,7 +68,7 @@ pub struct TierFigures {
 
 /// Backups on a page when nobody says how many.
 const PAGE_DEFAULT: u32 = 50;
-//// More are never given at once.
+/// More are never given at once.
 const PAGE_MAX: u32 = 1000;
 
 const COLUMNS: &str = "id, plan, tier, description, state, started_at, finished_at, duration_ms, location, bytes, \
@@ -405,9 +405,12 @@ fn upsert(tx: &Transaction<'_>, record: &BackupRecord, manifest: Option<&str>) -
     let changes: Vec<String> = COLUMNS
         .split(", ")
         .filter(|column| !kept.contains(column))
-        .map(|column| match proven.contains(&column) {
-            true => format!("{column} = coalesce(excluded.{column}, backups.{column})"),
-            false => format!("{column} = excluded.{column}"),
+        .map(|column| {
+            if proven.contains(&column) {
+                format!("{column} = coalesce(excluded.{column}, backups.{column})")
+            } else {
+                format!("{column} = excluded.{column}")
+            }
         })
         .collect();
     let sql = format!(

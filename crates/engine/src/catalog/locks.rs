@@ -66,12 +66,12 @@ impl Locks {
     pub fn plan(&self, plan: &str, holder: &Holder) -> Result<RunLock> {
         let all = self.open("all.lock")?;
         if !shared(&all)? {
-            return Err(self.taken("a restore is under way", self.holder_in("all.lock")));
+            return Err(taken("a restore is under way", self.holder_in("all.lock")));
         }
         let name = format!("plan-{plan}.lock");
         let file = self.open(&name)?;
         if !alone(&file)? {
-            return Err(self.taken(&format!("the plan {plan} is running already"), self.holder_in(&name)));
+            return Err(taken(&format!("the plan {plan} is running already"), self.holder_in(&name)));
         }
         write_holder(&file, holder)?;
         Ok(RunLock { _files: vec![all, file] })
@@ -89,7 +89,7 @@ impl Locks {
             Some((plan, holder)) => (format!("the plan {plan} is running"), holder),
             None => ("another restore is under way".to_owned(), self.holder_in("all.lock")),
         };
-        Err(self.taken(&what, holder))
+        Err(taken(&what, holder))
     }
 
     /// Plans that run now, each with its holder where it could be read.
@@ -111,7 +111,7 @@ impl Locks {
     pub fn reading(&self, id: &Id) -> Result<RunLock> {
         let file = self.open(&backup_lock(id))?;
         if !shared(&file)? {
-            return Err(self.taken(&format!("the backup {id} is being removed"), None));
+            return Err(taken(&format!("the backup {id} is being removed"), None));
         }
         Ok(RunLock { _files: vec![file] })
     }
@@ -120,7 +120,7 @@ impl Locks {
     pub fn removing(&self, id: &Id) -> Result<RunLock> {
         let file = self.open(&backup_lock(id))?;
         if !alone(&file)? {
-            return Err(self.taken(&format!("the backup {id} is being read"), None));
+            return Err(taken(&format!("the backup {id} is being read"), None));
         }
         Ok(RunLock { _files: vec![file] })
     }
@@ -161,14 +161,14 @@ impl Locks {
         File::open(self.folder.join(name)).ok()?.take(4096).read_to_string(&mut text).ok()?;
         serde_json::from_str(&text).ok()
     }
+}
 
-    fn taken(&self, what: &str, holder: Option<Holder>) -> Error {
-        let who = holder.map_or_else(String::new, |holder| {
-            format!(" ({}, process {} on {}, since {})", holder.what, holder.pid, holder.host, holder.since)
-        });
-        let hint = "Wait until it is done, or stop it; a lock ends by itself with the process that holds it.";
-        Error::new(ErrorKind::Locked, format!("{what}{who}"), hint)
-    }
+fn taken(what: &str, holder: Option<Holder>) -> Error {
+    let who = holder.map_or_else(String::new, |holder| {
+        format!(" ({}, process {} on {}, since {})", holder.what, holder.pid, holder.host, holder.since)
+    });
+    let hint = "Wait until it is done, or stop it; a lock ends by itself with the process that holds it.";
+    Error::new(ErrorKind::Locked, format!("{what}{who}"), hint)
 }
 
 fn backup_lock(id: &Id) -> String {

@@ -288,7 +288,7 @@ pub(super) fn join(prefix: &str, key: &str) -> String {
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 
 fn file_error(path: &Path, text: &str, cause: &toml::de::Error) -> Error {

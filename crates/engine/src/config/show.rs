@@ -47,10 +47,9 @@ fn flatten(prefix: &str, tree: &serde_json::Value, leaf: &mut dyn FnMut(String, 
 
 fn shown(key: &str, value: &serde_json::Value) -> String {
     let text = match value {
-        serde_json::Value::Null => return String::new(),
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(items) if items.is_empty() => return String::new(),
-        serde_json::Value::Object(_) => return String::new(),
+        serde_json::Value::Null | serde_json::Value::Object(_) => return String::new(),
         other => other.to_string(),
     };
     let last = key.rsplit('.').next().unwrap_or(key);

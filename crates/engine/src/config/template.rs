@@ -20,7 +20,7 @@ pub fn render(folder: &Path, components: &[ComponentConfig]) -> String {
 fn section(folder: &Path, component: &ComponentConfig) -> String {
     let kind = format!("{:?}", component.settings.kind()).to_lowercase();
     let mut text = format!("\n[components.{}]\nkind = \"{kind}\"\n", component.name);
-    let mut line = |key: &str, value: &toml::Value| text.push_str(&format!("{key} = {value}\n"));
+    let mut line = |key: &str, value: &toml::Value| text.extend([key, " = ", &value.to_string(), "\n"]);
     let path = |path: &Path| {
         let relative = path.strip_prefix(folder).unwrap_or(path);
         let shown = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };

@@ -12,7 +12,7 @@ mod plan;
 pub mod stage;
 mod undo;
 
-pub use plan::{ComponentPlan, Plan, Request, plan};
+pub use plan::{ComponentPlan, Destination, Plan, Request, plan};
 pub use undo::{expire, undo};
 pub(crate) use undo::{discard, expiry, targets};
 

@@ -129,7 +129,7 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
     for part in wanted {
         let within = |error: Error| error.within(format!("component {}", part.name));
         let (config, place) = place(room, request, &prepared, &part).map_err(within)?;
-        let mut target = component::target(&config, place).map_err(within)?;
+        let mut target = component::target(&config, place, &room.surroundings).map_err(within)?;
         prepared.plans.push(target.inspect(&context, &part).map_err(within)?);
         prepared.configs.push(config);
         prepared.components.push(Staged { manifest: part, target });

@@ -79,7 +79,7 @@ pub(crate) fn targets(room: &Room, journal: &Journal) -> Result<Vec<Box<dyn Targ
         let now = room.config.component(&recorded.name).filter(|now| now.without_secrets() == *recorded);
         let state_folder = Journal::component_folder(room.state_folder(), &journal.restore_id, &recorded.name)?;
         let place = Place::Live { restore_id: journal.restore_id.clone(), state_folder };
-        component::target(now.unwrap_or(recorded), place).map_err(|error| error.within(format!("component {}", recorded.name)))
+        component::target(now.unwrap_or(recorded), place, &room.surroundings).map_err(|error| error.within(format!("component {}", recorded.name)))
     };
     journal.components.iter().map(target).collect()
 }

@@ -114,7 +114,7 @@ fn every_day_of_six_years_has_exactly_one_run_in_every_zone() {
 #[test]
 fn runs_inside_a_gap_are_one_run_and_next_and_latest_agree() {
     for zone in ["America/New_York", "Europe/London", "Australia/Lord_Howe"] {
-        let schedule = schedule("*/10 * * * *", zone);
+        let schedule = schedule("*/30 * * * *", zone);
         let mut at = time("2026-01-01T00:00:00Z");
         while at < time("2027-01-01T00:00:00Z") {
             let slot = schedule.next_after(at).unwrap();
@@ -133,7 +133,7 @@ fn only_the_newest_missed_run_is_made_up_for() {
     assert!(schedule.missed_between(missed.at, time("2026-11-22T12:00:00Z")).is_none());
 }
 
-/// Runs a scheduler that asks once a minute, on a clock of one's own.
+/// Runs a scheduler that asks every five minutes, on a clock of one's own.
 struct Service {
     schedule: Schedule,
     ledger: Ledger,
@@ -157,7 +157,7 @@ impl Service {
     fn run_until(&mut self, end: Timestamp) {
         while self.now < end {
             self.ask();
-            self.now += 1.minute();
+            self.now += 5.minutes();
         }
     }
 
@@ -192,7 +192,7 @@ fn a_month_across_both_clock_changes_runs_once_a_day() {
                 service.assert_each_once(first, first.last_of_month());
                 assert_eq!(service.runs.len(), first.days_in_month() as usize, "{zone} {expression}");
                 assert!(
-                    service.runs.iter().all(|(at, due)| !due.late && at.duration_since(due.slot.at).as_secs() < 60)
+                    service.runs.iter().all(|(at, due)| !due.late && at.duration_since(due.slot.at).as_secs() < 300)
                 );
             }
         }

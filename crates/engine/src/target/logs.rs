@@ -18,7 +18,7 @@ impl LogsTarget {
     /// A pattern that is none is an [`ErrorKind::Config`], a place for databases an [`ErrorKind::Usage`].
     pub fn new(name: impl Into<String>, settings: LogsSettings, place: Place) -> Result<Self> {
         let filter = Filter::new(&settings.include, &[])?;
-        let belongs = Belongs::Tree { filter, one_file_system: false, hard_links: false };
+        let belongs = Belongs::Tree { filter: Box::new(filter), one_file_system: false, hard_links: false };
         Ok(Self(TreeTarget::new(name.into(), settings.path, belongs, place)?))
     }
 }

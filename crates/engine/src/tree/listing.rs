@@ -215,7 +215,7 @@ pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], kinds: Kinds) -> io::Resu
     let mut reader = MetadataReader::new();
     let mut first_names = FirstNames::default();
     let mut listing = Listing::new(hash_key);
-    while let Some(step) = walk.next() {
+    while let Some(step) = walk.step() {
         let found = match step {
             Step::Entry(found) => found,
             Step::LeftOut(left_out) => return Err(unmeasurable(left_out.reason)),

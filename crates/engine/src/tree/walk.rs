@@ -120,13 +120,8 @@ impl<'a> Walk<'a> {
         self.frames.last().is_some_and(|frame| frame.names.contains(name))
     }
 
-    /// Does not enter the folder that was just found.
-    pub fn stay_out(&mut self) {
-        self.enter = None;
-    }
-
     /// The next thing; `None` at the end.
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn step(&mut self) -> Option<Step> {
         if let Some(included) = self.enter.take()
             && let Err(error) = self.go_down(included)
         {

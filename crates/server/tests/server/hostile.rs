@@ -1,6 +1,6 @@
 //! Nothing that anybody can send makes the service fail: hostile values in every parameter and field of every route.
 
-use crate::kit::{Caller, Kit, Setup};
+use crate::kit::{Caller, Setup};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 

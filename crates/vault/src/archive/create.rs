@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub enum ArchiveFormat {
     /// Entries as a tar archive, `manifest.json` last.
     Tar,
-    /// One JSON document, the manifest as its last member.
+    /// One JSON document, its path and the manifest as its last members.
     Json,
 }
 
@@ -29,7 +29,7 @@ pub struct ArchiveSettings {
     pub compression: Compression,
     /// Encrypts it.
     pub key: Option<Key>,
-    /// Compression threads; at least one is used.
+    /// Compression threads; at least one and at most 8 are used.
     pub threads: usize,
     /// An owner-only folder for streams of unknown length. What lies there has no name and vanishes with the process.
     pub scratch: PathBuf,

@@ -23,7 +23,7 @@ const RATIO_MAX: u64 = 200;
 pub struct Expected {
     /// Size of the stored file.
     pub size_bytes: Option<u64>,
-    /// SHA-256 of the stored file. An encrypted archive's own tag says more, so only an unencrypted one is hashed.
+    /// SHA-256 of the stored file. An encrypted archive's own tag says more, so one whose key is known is not hashed.
     pub sha256: Option<[u8; 32]>,
     /// Key that encrypted it. Without it the file itself decides.
     pub fingerprint: Option<Fingerprint>,
@@ -38,7 +38,7 @@ pub struct ArchiveOptions {
     pub keys: Vec<Key>,
     /// What is known about the archive.
     pub expected: Expected,
-    /// Decompression threads; at least one is used.
+    /// Decompression threads; at least one and at most 8 are used.
     pub threads: usize,
     /// A folder into which an archive from a remote store is copied (as it is, encrypted, without a name), so that both
     /// passes read the same bytes and the network is used once. Without it both passes go to the store.
@@ -62,8 +62,10 @@ pub fn open(store: &dyn Store, name: &str, options: &ArchiveOptions) -> Result<B
 /// Opens an archive that is not in a store.
 pub fn open_object(mut object: Box<dyn ObjectReader>, options: &ArchiveOptions) -> Result<Box<dyn EntryReader>> {
     let expected = &options.expected;
-    if expected.fingerprint.is_none() && is_archive(&peek(&mut *object)?) {
+    if expected.fingerprint.is_none() {
         check_hash(&mut *object, expected.sha256)?;
+    }
+    if expected.fingerprint.is_none() && is_archive(&peek(&mut *object)?) {
         let bytes_max = expected.content_bytes.map(with_overhead);
         let ratio_max = if bytes_max.is_some() { None } else { Some(RATIO_MAX) };
         return read(object, options.threads, ExpansionLimit { bytes_max, ratio_max });
@@ -143,6 +145,24 @@ fn is_json(beginning: &[u8]) -> bool {
         || beginning.starts_with(b"{\"strongroom\"")
 }
 
+/// What a file plainly is instead, where nothing says that it should be a backup: an envelope begins with random bytes, and
+/// random bytes spell a signature of 32 bits once in billions of files, and are never text.
+fn something_else(beginning: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: [(&[u8], &str); 8] = [
+        (b"\xff\xd8\xff\xe0", "it is a JPEG picture"),
+        (b"\x89PNG\r\n\x1a\n", "it is a PNG picture"),
+        (b"%PDF-", "it is a PDF document"),
+        (b"PK\x03\x04", "it is a zip archive"),
+        (b"\x7fELF", "it is a program"),
+        (b"SQLite format 3\0", "it is a SQLite database"),
+        (b"\xfd7zXZ\0", "it is xz-compressed"),
+        (b"BZh9", "it is bzip2-compressed"),
+    ];
+    let text = |b: &u8| (b' '..=b'~').contains(b) || b"\t\r\n".contains(b);
+    let signature = SIGNATURES.iter().find(|(signature, _)| beginning.starts_with(signature)).map(|(_, what)| *what);
+    signature.or_else(|| (beginning.len() >= 64 && beginning.iter().all(text)).then_some("it is plain text"))
+}
+
 /// Finds the key, authenticates.
 fn decrypt(mut object: Box<dyn ObjectReader>, options: &ArchiveOptions) -> Result<Box<dyn ObjectReader>> {
     if options.keys.is_empty() {
@@ -162,6 +182,9 @@ fn decrypt(mut object: Box<dyn ObjectReader>, options: &ArchiveOptions) -> Resul
         }
     }
     let right_key_known = options.expected.fingerprint.is_some();
+    if !right_key_known && let Some(what) = something_else(&peek(&mut *object)?) {
+        return Err(not_a_backup(what));
+    }
     let [key] = candidates[..] else { return Err(envelope::wrong_key_or_damaged()) };
     match Envelope::authenticate(object, key, is_archive) {
         Ok(_) => Err(not_a_backup("it was encrypted with your key, but holds no archive")),

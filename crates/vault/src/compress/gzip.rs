@@ -10,7 +10,7 @@ use libdeflater::{CompressionLvl, Compressor, Decompressor};
 /// ID1, ID2, and the only method there is.
 pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 /// Content of a full member.
-pub(super) const MEMBER_CONTENT_BYTES: usize = 1 << 20;
+pub(super) const MEMBER_CONTENT_BYTES: usize = 2 << 20;
 /// Header of our members: the fixed part, XLEN, and the `SR` subfield.
 pub(super) const HEADER_BYTES: usize = 20;
 /// No member of ours is longer: incompressible content grows by less than a thousandth.
@@ -21,20 +21,37 @@ pub(super) const MARK_BYTES: usize = 42;
 
 const FIXED: [u8; 10] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];
 
+/// Samples of a piece, to tell whether it can be compressed at all.
+const SAMPLES: usize = 16;
+const SAMPLE_BYTES: usize = 4 * 1024;
+
 /// Compresses one member.
-pub(super) struct MemberWriter(Compressor);
+pub(super) struct MemberWriter {
+    compressor: Compressor,
+    /// Tries samples.
+    quick: Compressor,
+    /// Stores what is compressed already (images, video, archives): half of the bytes of many applications, and as slow to
+    /// compress in vain as anything.
+    storing: Compressor,
+    sample: Vec<u8>,
+}
 
 impl MemberWriter {
     pub(super) fn new(level: u8) -> Self {
-        let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).unwrap_or_default();
-        Self(Compressor::new(level))
+        let compressor = |level: u8| Compressor::new(CompressionLvl::new(i32::from(level.min(12))).unwrap_or_default());
+        Self {
+            compressor: compressor(level.max(1)),
+            quick: compressor(1),
+            storing: compressor(0),
+            sample: vec![0; SAMPLE_BYTES * 2],
+        }
     }
 
     pub(super) fn member(&mut self, content: &[u8]) -> Result<Vec<u8>> {
-        let bound = self.0.deflate_compress_bound(content.len());
+        let compressor = if self.is_compressible(content) { &mut self.compressor } else { &mut self.storing };
+        let bound = compressor.deflate_compress_bound(content.len());
         let mut member = vec![0; HEADER_BYTES + bound + TRAILER_BYTES];
-        let deflated = self
-            .0
+        let deflated = compressor
             .deflate_compress(content, &mut member[HEADER_BYTES..HEADER_BYTES + bound])
             .map_err(|cause| Error::internal(format!("compressing failed: {cause}")))?;
         member.truncate(HEADER_BYTES + deflated);
@@ -43,6 +60,17 @@ impl MemberWriter {
         let size_bytes = member.len() as u32;
         member[..HEADER_BYTES].copy_from_slice(&header(size_bytes));
         Ok(member)
+    }
+
+    /// Whether any of a few samples loses a hundredth of its size. A piece too small to sample is taken to.
+    fn is_compressible(&mut self, content: &[u8]) -> bool {
+        let stride = content.len() / SAMPLES;
+        stride < SAMPLE_BYTES
+            || content.chunks_exact(stride).any(|part| {
+                let sample = &part[..SAMPLE_BYTES];
+                let deflated = self.quick.deflate_compress(sample, &mut self.sample);
+                deflated.is_ok_and(|bytes| bytes < SAMPLE_BYTES / 100 * 99)
+            })
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Magic number of the skippable frame with the mark, and its size field.
 const MARK_HEAD: [u8; 12] = [0x5e, 0x2a, 0x4d, 0x18, 12, 0, 0, 0, b'S', b'R', b'M', b'K'];
 /// Content of a full frame.
-pub(super) const FRAME_CONTENT_BYTES: usize = 8 << 20;
+pub(super) const FRAME_CONTENT_BYTES: usize = 4 << 20;
 /// The skippable last frame.
 pub(super) const MARK_BYTES: usize = 20;
 

@@ -63,14 +63,15 @@ fn a_document_comes_back_from_every_kind_of_json_archive() {
         for encryption in [None, Some(key(5))] {
             let name = format!("{number}-{}", encryption.is_some());
             let settings = place.settings(ArchiveFormat::Json, compression, encryption);
-            write(&place, &name, settings, &[file("crm/database.json", document.as_bytes())]);
+            write(&place, &name, settings, &[file("crm/crm.json", document.as_bytes())]);
             let mut reader = place.open(&name, &options(&[key(5)])).unwrap();
             assert_eq!(reader.manifest().unwrap(), MANIFEST);
             let seen = contents(&mut *reader).unwrap();
             assert_eq!(seen.len(), 1);
-            assert_eq!(seen[0].0.path, path("crm/database.json"));
+            assert_eq!(seen[0].0.path, path("crm/crm.json"));
             let back: serde_json::Value = serde_json::from_slice(&seen[0].1).unwrap();
             let mut expected: serde_json::Value = serde_json::from_str(&document).unwrap();
+            expected["entry"] = "crm/crm.json".into();
             expected["manifest"] = serde_json::from_slice(MANIFEST).unwrap();
             assert_eq!(back, expected);
         }

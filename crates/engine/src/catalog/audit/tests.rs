@@ -161,7 +161,7 @@ fn heads_survive_a_line_that_was_cut_short() {
     heads::append(folder.path(), &head, event(1).at).unwrap();
     let file = folder.path().join("audit-heads");
     std::fs::write(&file, format!("{}2026-11-22T03:00:00Z 4:ab", std::fs::read_to_string(&file).unwrap())).unwrap();
-    assert_eq!(heads::read(folder.path()).unwrap(), [head.clone()]);
+    assert_eq!(heads::read(folder.path()).unwrap(), std::slice::from_ref(&head));
     heads::append(folder.path(), &head, event(2).at).unwrap();
     assert_eq!(heads::read(folder.path()).unwrap(), [head.clone(), head]);
 }

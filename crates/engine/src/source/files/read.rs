@@ -85,7 +85,7 @@ impl TreeReader<'_> {
             first_names: FirstNames::default(),
             on_the_way: Vec::new(),
         };
-        while let Some(step) = walk.next() {
+        while let Some(step) = walk.step() {
             context.progress.check_cancelled()?;
             run.step(&walk, step)?;
         }

@@ -148,9 +148,10 @@ impl Parts {
 
     fn into_address(mut self, client: &ClientSettings) -> Result<Address> {
         if self.user.is_empty() {
-            self.user = client.user.clone().ok_or_else(|| {
-                bad("it names no user".to_owned(), "Write it as postgresql://user@host/database.")
-            })?;
+            self.user = client
+                .user
+                .clone()
+                .ok_or_else(|| bad("it names no user".to_owned(), "Write it as postgresql://user@host/database."))?;
         }
         if self.database.is_empty() {
             self.database.clone_from(&self.user);
@@ -190,7 +191,10 @@ fn strip_scheme(url: &str) -> Result<&str> {
     {
         return Ok(rest);
     }
-    Err(bad("it does not begin with postgresql://".to_owned(), "Write it as postgresql://user:password@host:5432/database."))
+    Err(bad(
+        "it does not begin with postgresql://".to_owned(),
+        "Write it as postgresql://user:password@host:5432/database.",
+    ))
 }
 
 fn split_port(host: &str) -> Result<(&str, Option<u16>)> {
@@ -225,7 +229,12 @@ fn decode(text: &str) -> Result<String> {
         let digits = rest.get(..2).and_then(|digits| hex::decode(digits).ok());
         match digits.as_deref() {
             Some([value]) if *value != 0 => bytes.push(*value),
-            _ => return Err(bad("it has a % that two hexadecimal digits do not follow".to_owned(), "Write a % sign as %25.")),
+            _ => {
+                return Err(bad(
+                    "it has a % that two hexadecimal digits do not follow".to_owned(),
+                    "Write a % sign as %25.",
+                ));
+            }
         }
         rest = &rest[2..];
     }
@@ -244,11 +253,11 @@ fn from_pgpass(text: &str, (host, port): &(String, u16), database: &str, user: &
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut fields = pgpass_fields(line);
         let password = fields.pop().filter(|_| fields.len() == 4)?;
-        let host_matches = fields[0] == "*"
-            || fields[0] == *host
-            || (Address::is_socket(host) && fields[0] == "localhost");
-        let rest_matches =
-            [(1, port.as_str()), (2, database), (3, user)].iter().all(|&(at, want)| fields[at] == "*" || fields[at] == want);
+        let host_matches =
+            fields[0] == "*" || fields[0] == *host || (Address::is_socket(host) && fields[0] == "localhost");
+        let rest_matches = [(1, port.as_str()), (2, database), (3, user)]
+            .iter()
+            .all(|&(at, want)| fields[at] == "*" || fields[at] == want);
         (host_matches && rest_matches).then(|| Zeroizing::new(password))
     })
 }
@@ -278,7 +287,8 @@ mod tests {
 
     #[test]
     fn a_url_is_read_as_libpq_reads_it() {
-        let address = parse("postgresql://al%40ice:p%3Ass@db.example:6543/crm%20x?sslmode=verify-full&schema=public").unwrap();
+        let address =
+            parse("postgresql://al%40ice:p%3Ass@db.example:6543/crm%20x?sslmode=verify-full&schema=public").unwrap();
         assert_eq!(address.hosts, [("db.example".to_owned(), 6543)]);
         assert_eq!((address.user.as_str(), address.database.as_str()), ("al@ice", "crm x"));
         assert_eq!(address.password.unwrap().as_str(), "p:ss");

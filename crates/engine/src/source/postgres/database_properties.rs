@@ -7,6 +7,7 @@ use super::sql;
 use crate::Result;
 use postgres::Client;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 
 /// What belongs to a database as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,7 +70,7 @@ const LISTS: [&str; 6] = [
 ];
 
 impl DatabaseProperties {
-    pub(super) fn read(client: &mut Client) -> Result<Self> {
+    pub(crate) fn read(client: &mut Client) -> Result<Self> {
         let (provider, locale) = locale_columns(client)?;
         let row = one(
             client,
@@ -95,6 +96,14 @@ impl DatabaseProperties {
         })
     }
 
+    /// Whether another database is set up alike: settings, grants, comment, limit.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let of = |database: &Self| {
+            (database.settings.clone(), database.grants.clone(), database.comment.clone(), database.connection_limit)
+        };
+        of(self) == of(other)
+    }
+
     /// `CREATE DATABASE` with the same encoding and collation.
     pub fn create_statement(&self, name: &str, server_version_number: i32, owner: Option<&str>) -> String {
         let mut statement = format!(
@@ -105,14 +114,14 @@ impl DatabaseProperties {
             sql::literal(&self.ctype)
         );
         if server_version_number >= 150_000 && self.locale_provider != "libc" {
-            statement.push_str(&format!(" LOCALE_PROVIDER {}", sql::identifier(&self.locale_provider)));
+            let _ = write!(statement, " LOCALE_PROVIDER {}", sql::identifier(&self.locale_provider));
             if let Some(locale) = &self.locale {
                 let word = if self.locale_provider == "icu" { "ICU_LOCALE" } else { "BUILTIN_LOCALE" };
-                statement.push_str(&format!(" {word} {}", sql::literal(locale)));
+                let _ = write!(statement, " {word} {}", sql::literal(locale));
             }
         }
         if let Some(owner) = owner {
-            statement.push_str(&format!(" OWNER {}", sql::identifier(owner)));
+            let _ = write!(statement, " OWNER {}", sql::identifier(owner));
         }
         statement
     }
@@ -166,9 +175,9 @@ fn settings(client: &mut Client) -> Result<Vec<Setting>> {
     let query = "SELECT r.rolname::text, pg_catalog.split_part(c.config, '=', 1),
            pg_catalog.substr(c.config, pg_catalog.strpos(c.config, '=') + 1)
       FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
-      LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c (config)
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) WITH ORDINALITY AS c (config, position)
      WHERE d.datname = pg_catalog.current_database() AND (s.setrole = 0 OR r.oid IS NOT NULL)
-     ORDER BY r.rolname::text COLLATE \"C\" NULLS FIRST, 2";
+     ORDER BY r.rolname::text COLLATE \"C\" NULLS FIRST, c.position";
     Ok(rows(client, query)?
         .into_iter()
         .map(|row| Setting { role: row.get(0), name: row.get(1), value: row.get(2) })
@@ -196,7 +205,11 @@ fn setting_value(setting: &Setting) -> String {
         return sql::literal(&setting.value);
     }
     let items = list_items(&setting.value);
-    if items.is_empty() { "''".to_owned() } else { items.iter().map(|item| sql::literal(item)).collect::<Vec<_>>().join(", ") }
+    if items.is_empty() {
+        "''".to_owned()
+    } else {
+        items.iter().map(|item| sql::literal(item)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Splits `a, "b, ""c"` at commas outside quotes, quotes taken off.
@@ -234,7 +247,10 @@ mod tests {
     #[test]
     fn lists_are_written_back_item_by_item() {
         let setting = |name: &str, value: &str| Setting { role: None, name: name.into(), value: value.into() };
-        assert_eq!(setting_value(&setting("search_path", "\"$user\", public, \"a, \"\"b\"")), "'$user', 'public', 'a, \"b'");
+        assert_eq!(
+            setting_value(&setting("search_path", "\"$user\", public, \"a, \"\"b\"")),
+            "'$user', 'public', 'a, \"b'"
+        );
         assert_eq!(setting_value(&setting("search_path", "\"\"")), "''");
         assert_eq!(setting_value(&setting("search_path", "")), "''");
         assert_eq!(setting_value(&setting("work_mem", "4MB")), "'4MB'");

@@ -42,14 +42,20 @@ fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
         ),
         "3D000" => (ErrorKind::NotFound, "Check the database's name in the address."),
         "53100" => (ErrorKind::NoSpace, "Free space on the database server and try again."),
-        "53200" => (ErrorKind::Database, "Raise max_locks_per_transaction on the server: the database has many tables."),
-        "53300" => (ErrorKind::Busy, "The server has no connection left: raise max_connections or lower `connections`."),
+        "53200" => {
+            (ErrorKind::Database, "Raise max_locks_per_transaction on the server: the database has many tables.")
+        }
+        "53300" => {
+            (ErrorKind::Busy, "The server has no connection left: raise max_connections or lower `connections`.")
+        }
         "55006" | "55P03" => (ErrorKind::Busy, "Try again when the others are done, or use --disconnect-clients."),
         "26000" | "08P01" => (
             ErrorKind::Unsupported,
             "Is there a connection pooler (PgBouncer) between? Use the address of the server itself.",
         ),
-        "57P01" | "57P02" | "57P03" => (ErrorKind::Database, "The server is stopping or starting: try again when it is up."),
+        "57P01" | "57P02" | "57P03" => {
+            (ErrorKind::Database, "The server is stopping or starting: try again when it is up.")
+        }
         _ => (ErrorKind::Database, "The server's log says more."),
     }
 }

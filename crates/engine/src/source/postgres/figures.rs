@@ -50,12 +50,7 @@ pub fn of_catalog(client: &mut Client, layout: &Layout) -> Result<DatabaseFigure
 }
 
 /// All figures: `clients` read the rows, the first of them everything else.
-pub fn measure(
-    clients: &mut [Client],
-    layout: &Layout,
-    schema: &[&str],
-    reading: &Reading,
-) -> Result<DatabaseFigures> {
+pub fn measure(clients: &mut [Client], layout: &Layout, schema: &[&str], reading: &Reading) -> Result<DatabaseFigures> {
     let mut tables = prefetch::figures(clients, &layout.tables, reading)?;
     let Some(client) = clients.first_mut() else {
         return Err(crate::Error::internal("measuring a database needs a connection"));

@@ -62,7 +62,6 @@ fn sizes(client: &mut Client, last: u32) -> Result<Vec<(u32, i64)>> {
     Ok(query_rows(client, &query)?.into_iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-
 fn read_batch(client: &mut Client, objects: &[(u32, i64)], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let values: Vec<_> = objects.iter().map(|(oid, bytes)| format!("({oid}::oid, {bytes}::bigint)")).collect();
     let statement = format!(
@@ -101,7 +100,8 @@ pub fn definitions(client: &mut Client, out: &mut dyn Write) -> Result<bool> {
         let Some(newest) = objects.last() else { return Ok(any) };
         (last, any) = (newest.get(0), true);
         for object in &objects {
-            out.write_all(definition(object).as_bytes()).map_err(|error| crate::Error::io("writing large objects", error))?;
+            out.write_all(definition(object).as_bytes())
+                .map_err(|error| crate::Error::io("writing large objects", error))?;
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct Table {
     /// Bytes on disk, an estimate for planning.
     #[serde(default)]
     pub bytes: u64,
+    /// Its rows are counted but not hashed.
+    #[serde(skip)]
+    pub unhashed: bool,
 }
 
 /// A sequence and its value.
@@ -124,7 +127,7 @@ pub fn read(client: &mut Client) -> Result<Layout> {
             "SELECT nspname::text FROM pg_catalog.pg_namespace
               WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname::text COLLATE \"C\"",
         )?,
-        extensions: names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")?,
+        extensions: extensions(client)?,
         roles: names(client, ROLES)?,
         tables: tables(client)?,
         sequences,
@@ -138,6 +141,11 @@ pub fn read(client: &mut Client) -> Result<Layout> {
               WHERE d.datname = pg_catalog.current_database() ORDER BY 1",
         )?,
     })
+}
+
+/// Names of extensions, sorted.
+pub fn extensions(client: &mut Client) -> Result<Vec<String>> {
+    names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")
 }
 
 /// Tables whose rows are dumped.
@@ -170,6 +178,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<Table>> {
             bytes: row.get::<_, Option<i64>>(4).unwrap_or(0).unsigned_abs(),
             columns: row.get(5),
             key: row.get(6),
+            unhashed: false,
         })
         .collect())
 }
@@ -208,7 +217,9 @@ pub fn missing_privileges(client: &mut Client) -> Result<Vec<String>> {
             AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT'
                   AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))"
     );
-    names(client, &query)
+    let mut missing = names(client, &query)?;
+    missing.sort_unstable();
+    Ok(missing)
 }
 
 fn sequences(client: &mut Client) -> Result<Vec<Sequence>> {

@@ -7,20 +7,23 @@
 //! the snapshot and may be ahead of its rows, never behind.
 
 pub mod address;
-mod by_hand;
-mod connect;
-mod database_properties;
-mod error;
-mod figures;
-mod large_objects;
-mod layout;
+pub(crate) mod by_hand;
+pub(crate) mod connect;
+pub(crate) mod copy_text;
+pub(crate) mod database_properties;
+pub(crate) mod error;
+pub(crate) mod figures;
+pub(crate) mod json;
+pub(crate) mod large_objects;
+pub(crate) mod layout;
 mod native;
-mod pg_dump;
-mod prefetch;
-mod rows;
+pub(crate) mod pg_dump;
+mod pipe;
+pub(crate) mod prefetch;
+pub(crate) mod rows;
 mod snapshot;
-mod sql;
-mod statements;
+pub(crate) mod sql;
+pub(crate) mod statements;
 mod tls;
 
 pub use address::{Address, ClientSettings};
@@ -45,7 +48,7 @@ pub struct PostgresSource {
 }
 
 /// What `capture` holds for `read`.
-struct Captured {
+pub(crate) struct Captured {
     snapshot: Snapshot,
     pre_data: String,
     post_data: String,
@@ -66,7 +69,10 @@ impl Source for PostgresSource {
     fn capture(&mut self, context: &Context<'_>) -> Result<()> {
         context.progress.phase(&format!("taking the snapshot of {}", self.name), None);
         let address = Address::parse(&self.settings.url, &self.client)?;
-        let snapshot = Snapshot::take(&address, self.connections())?;
+        let mut snapshot = Snapshot::take(&address, self.connections())?;
+        for table in &mut snapshot.layout.tables {
+            table.unhashed = self.settings.content_hash_bytes_max.is_some_and(|max| table.bytes > max);
+        }
         let number = snapshot.layout.server_version_number;
         let pg_dump = PgDump::find(number, self.settings.tools_folder.as_deref(), &self.client)?;
         let (pre_data, post_data) = dump_schema(&pg_dump, &snapshot.address, Some(&snapshot.name))?;
@@ -83,14 +89,13 @@ impl Source for PostgresSource {
         warnings.iter().for_each(|warning| context.progress.warning(warning));
         let reading = Reading {
             hash_key: context.hash_key,
-            content_hash_bytes_max: self.settings.content_hash_bytes_max,
             ordered: context.deduplicating,
             raw_bytes: captured.snapshot.layout.database.encoding == "SQL_ASCII",
         };
         let mut out = Out { writer, context, written: Written::default() };
         let figures = match self.export {
             Export::Native => native::write(&mut captured, &reading, &mut out)?,
-            Export::Json => return Err(Error::internal("the JSON export is not wired")),
+            Export::Json => json::write(&self.name, &mut captured, &reading, &mut out)?,
         };
         Ok(ComponentManifest {
             name: self.name.clone(),
@@ -105,6 +110,12 @@ impl Source for PostgresSource {
     }
 }
 
+/// What the address's role lacks to back up everything, as the statements that give it; empty when nothing is missing.
+/// A role from which row-level security hides rows lacks something, too.
+pub fn check_privileges(settings: &ServerDatabaseSettings, client: &ClientSettings) -> Result<Vec<String>> {
+    layout::missing_privileges(&mut connect::connect(&Address::parse(&settings.url, client)?)?)
+}
+
 /// What the backup does not hold, by name. It lies elsewhere by its nature: the backup is not partial for it.
 fn warnings(captured: &Captured) -> Vec<String> {
     let layout = &captured.snapshot.layout;
@@ -112,13 +123,15 @@ fn warnings(captured: &Captured) -> Vec<String> {
         format!("foreign table {table}: its definition is in the backup, its rows are on another server and are not")
     });
     let subscriptions = layout.subscriptions.iter().map(|name| {
-        format!("subscription {name} is not in the backup: a copy that subscribes would take the original's changes away")
+        format!(
+            "subscription {name} is not in the backup: a copy that subscribes would take the original's changes away"
+        )
     });
     foreign.chain(subscriptions).collect()
 }
 
 /// Both halves of the schema at once.
-fn dump_schema(pg_dump: &PgDump, address: &Address, snapshot: Option<&str>) -> Result<(String, String)> {
+pub(crate) fn dump_schema(pg_dump: &PgDump, address: &Address, snapshot: Option<&str>) -> Result<(String, String)> {
     std::thread::scope(|scope| {
         let post_data = scope.spawn(|| pg_dump.schema(address, Section::PostData, snapshot));
         let pre_data = pg_dump.schema(address, Section::PreData, snapshot)?;

@@ -6,6 +6,7 @@ use super::Captured;
 use super::by_hand;
 use super::figures;
 use super::large_objects;
+use super::pipe::pipe;
 use super::prefetch::Prefetch;
 use super::rows::Reading;
 use crate::manifest::{DatabaseFigures, TableFigures};
@@ -96,7 +97,8 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let written = out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, out: out.context });
+            let written =
+                out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
                 Ok(()) => reader.finish(),
@@ -111,17 +113,19 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
 }
 
 /// Reports bytes as they pass.
-struct Counted<'a, R> {
-    inner: &'a mut R,
-    out: &'a Context<'a>,
+pub struct Counted<'a, R> {
+    /// What is read.
+    pub inner: &'a mut R,
+    /// The run.
+    pub context: &'a Context<'a>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.inner.read(buffer)?;
-        self.out.progress.bytes(length as u64);
-        if self.out.progress.is_cancelled() {
-            self.out.progress.check_cancelled()?;
+        self.context.progress.bytes(length as u64);
+        if self.context.progress.is_cancelled() {
+            self.context.progress.check_cancelled()?;
         }
         Ok(length)
     }
@@ -149,16 +153,15 @@ fn write_large_objects(
     let file = File::open(definitions).doing(|| format!("reading {}", definitions.display()))?;
     let bytes = file.metadata().doing(|| format!("reading {}", definitions.display()))?.len();
     out.put("large-objects/definitions.sql", Some(bytes), 0o600, &mut { file })?;
-    let (sender, receiver) = crossbeam_channel::bounded::<Vec<u8>>(4);
+    let (mut pipe, mut stream) = pipe(4);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
             large_objects::read(client, reading, &mut |line| {
-                sender.send(line.to_vec()).map_err(|_| Error::internal("the writer of large objects went away"))
+                pipe.write_all(line).map_err(|error| Error::io("handing over large objects", error))
             })
         });
-        let mut stream = Lines { receiver, line: Vec::new(), at: 0 };
-        let written =
-            out.put("large-objects/data.copy", None, 0o600, &mut Counted { inner: &mut stream, out: out.context });
+        let content = &mut Counted { inner: &mut stream, context: out.context };
+        let written = out.put("large-objects/data.copy", None, 0o600, content);
         drop(stream);
         let read = reader.join().unwrap_or_else(|_| Err(Error::internal("the reader of large objects panicked")));
         match (written, read) {
@@ -166,25 +169,4 @@ fn write_large_objects(
             (Err(failed), _) => Err(failed),
         }
     })
-}
-
-struct Lines {
-    receiver: crossbeam_channel::Receiver<Vec<u8>>,
-    line: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Lines {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.at == self.line.len() {
-            match self.receiver.recv() {
-                Ok(line) => (self.line, self.at) = (line, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.line.len() - self.at);
-        buffer[..length].copy_from_slice(&self.line[self.at..self.at + length]);
-        self.at += length;
-        Ok(length)
-    }
 }

@@ -15,8 +15,6 @@ use vault::error::IoContext;
 #[derive(Debug, Clone)]
 pub struct PgDump {
     program: PathBuf,
-    /// `15.18`.
-    pub version: String,
 }
 
 /// Half of a schema.
@@ -40,8 +38,8 @@ impl PgDump {
         };
         let mut found: Vec<(i32, Self)> = Vec::new();
         for program in folders.iter().map(|folder| folder.join("pg_dump")).filter(|program| program.is_file()) {
-            if let Some((major, version)) = version_of(&program) {
-                found.push((major, Self { program, version }));
+            if let Some(major) = major_version_of(&program) {
+                found.push((major, Self { program }));
             }
         }
         if let Some(at) = found.iter().position(|(major, _)| *major == wanted) {
@@ -120,18 +118,20 @@ pub fn set_environment(command: &mut Command, address: &Address) {
     file("PGPASSWORD", address.password.as_ref().map(|password| OsStr::new(password.as_str())));
 }
 
-fn version_of(program: &Path) -> Option<(i32, String)> {
+fn major_version_of(program: &Path) -> Option<i32> {
     let output = Command::new(program).arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let version = text.strip_prefix("pg_dump (PostgreSQL) ")?.split_whitespace().next()?.to_owned();
+    let version = text.strip_prefix("pg_dump (PostgreSQL) ")?;
     let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
-    Some((version[..digits].parse().ok()?, version))
+    version[..digits].parse().ok()
 }
 
 fn missing(wanted: i32, newest: Option<i32>, tools_folder: Option<&Path>) -> Error {
     let place = tools_folder.map_or_else(String::new, |folder| format!(" in {}", folder.display()));
     let message = match newest {
-        Some(newest) => format!("the server is PostgreSQL {wanted}, but the pg_dump found{place} is of version {newest}"),
+        Some(newest) => {
+            format!("the server is PostgreSQL {wanted}, but the pg_dump found{place} is of version {newest}")
+        }
         None => format!("the server is PostgreSQL {wanted}, and no pg_dump was found{place}"),
     };
     Error::new(

@@ -118,6 +118,9 @@ impl<'a> Prefetch<'a> {
                 state.queues.remove(&number);
                 return Piece::End(end);
             }
+            if state.stopped {
+                return Piece::End(Err(Error::new(ErrorKind::Cancelled, "reading tables was stopped", "")));
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -20,8 +20,6 @@ pub const PIECE_BYTES: usize = 256 * 1024;
 pub struct Reading {
     /// Key of the content hashes.
     pub hash_key: [u8; 32],
-    /// Tables above this size get no content hash.
-    pub content_hash_bytes_max: Option<u64>,
     /// In key order, so that a repository finds what it knows.
     pub ordered: bool,
     /// A SQL_ASCII database: bytes pass as they are.
@@ -41,10 +39,6 @@ impl Reading {
         let columns = sql::identifiers(&table.columns);
         format!("COPY (SELECT {columns} FROM ONLY {}{condition}{order}) TO STDOUT{encoding}", table.qualified())
     }
-
-    fn hashes(&self, table: &Table) -> bool {
-        self.content_hash_bytes_max.is_none_or(|max| table.bytes <= max)
-    }
 }
 
 /// The statement that takes rows back.
@@ -63,7 +57,7 @@ pub fn read(
 ) -> Result<TableFigures> {
     let what = || format!("reading table {}.{}", table.schema, table.name);
     let mut stream = client.copy_out(&reading.copy_statement(table)).map_err(|error| database(what(), error))?;
-    let mut hasher = reading.hashes(table).then(|| SetHasher::new(reading.hash_key));
+    let mut hasher = (!table.unhashed).then(|| SetHasher::new(reading.hash_key));
     let (mut rows, mut piece) = (0, Vec::with_capacity(PIECE_BYTES + 4096));
     loop {
         // The server sends one row in each message, and a message is what `fill_buf` returns.

@@ -54,7 +54,9 @@ fn lock_and_export(client: &mut Client, address: &Address) -> Result<String> {
         run(client, BEGIN)?;
         match lock(client, &before) {
             Ok(()) => {}
-            Err(gone) if error::is(&gone, &SqlState::UNDEFINED_TABLE) || error::is(&gone, &SqlState::INVALID_SCHEMA_NAME) => {
+            Err(gone)
+                if error::is(&gone, &SqlState::UNDEFINED_TABLE) || error::is(&gone, &SqlState::INVALID_SCHEMA_NAME) =>
+            {
                 run(client, "ROLLBACK")?;
                 continue;
             }
@@ -148,8 +150,10 @@ fn refuse_pooler(exporter: &mut Client, workers: &mut [Client], address: &Addres
     if shared {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            format!("{address} is a connection pooler in transaction mode (PgBouncer or alike): it gives every transaction \
-                     another connection, so tables cannot be kept locked and a snapshot cannot be shared"),
+            format!(
+                "{address} is a connection pooler in transaction mode (PgBouncer or alike): it gives every transaction \
+                     another connection, so tables cannot be kept locked and a snapshot cannot be shared"
+            ),
             "Use the address of the PostgreSQL server itself, or a pool in session mode.",
         ));
     }
@@ -164,10 +168,16 @@ fn refuse_missing_privileges(client: &mut Client, address: &Address) -> Result<(
     }
     let shown: Vec<_> = missing.iter().take(20).map(String::as_str).collect();
     let more = missing.len() - shown.len();
-    let more = if more > 0 { format!("\n… and {more} more (`strongroom doctor` prints them all)") } else { String::new() };
+    let more =
+        if more > 0 { format!("\n… and {more} more (`strongroom doctor` prints them all)") } else { String::new() };
     Err(Error::new(
         ErrorKind::PermissionDenied,
-        format!("the role {} cannot read everything in {}: {} privileges are missing", address.user, address.database, missing.len()),
+        format!(
+            "the role {} cannot read everything in {}: {} privileges are missing",
+            address.user,
+            address.database,
+            missing.len()
+        ),
         format!("Run as a superuser or the owner:\n{}{more}", shown.join("\n")),
     ))
 }

@@ -155,9 +155,9 @@ impl<'a> Nesting<'a> {
     }
 
     fn see_in_routine(&mut self, word: &str) {
-        if word.eq_ignore_ascii_case("begin") {
-            self.begins += 1;
-        } else if word.eq_ignore_ascii_case("case") && self.begins > 0 {
+        // A CASE outside of every BEGIN is an expression of the routine's head.
+        let opens = word.eq_ignore_ascii_case("begin") || (word.eq_ignore_ascii_case("case") && self.begins > 0);
+        if opens {
             self.begins += 1;
         } else if word.eq_ignore_ascii_case("end") {
             self.begins = self.begins.saturating_sub(1);
@@ -209,7 +209,19 @@ fn canonical(statement: &str) -> String {
 /// Passes over a type's name: `character varying(10)[]`, `timestamp(3) with time zone`, `"s"."t"`.
 fn skip_type<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = (Token<'a>, &'a str)>>) {
     const MORE: [&str; 13] = [
-        "varying", "precision", "with", "without", "time", "zone", "year", "month", "day", "hour", "minute", "second", "to",
+        "varying",
+        "precision",
+        "with",
+        "without",
+        "time",
+        "zone",
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "to",
     ];
     tokens.next_if(|(token, _)| matches!(token, Token::Word(_)));
     loop {
@@ -244,7 +256,8 @@ CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM x; DELETE FROM y);
 CREATE PROCEDURE begin_it() LANGUAGE sql AS 'x';
 SELECT 1"#;
         let statements = split(text);
-        let starts: Vec<_> = statements.iter().map(|s| s.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect();
+        let starts: Vec<_> =
+            statements.iter().map(|s| s.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             starts,
             ["CREATE TABLE", "CREATE FUNCTION", "CREATE OR", "CREATE RULE", "CREATE PROCEDURE", "SELECT 1"],

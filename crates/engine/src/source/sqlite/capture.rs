@@ -24,11 +24,22 @@ use std::time::{Duration, Instant};
 /// How often a copy without locks is begun anew.
 const ATTEMPTS_MAX: u32 = 20;
 
+/// How long SQLite itself waits before it is asked anew. The longer it waits, the more rarely it looks, down to ten times
+/// a second: too rarely to catch the gaps that a busy writer leaves.
+pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(20);
+
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Copies `live` to `copy`, which must not exist. The copy needs no journal: it is complete in itself.
 pub(crate) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Result<()> {
+    if live.is_dir() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("{} is a folder, not a SQLite database", live.display()),
+            "Name the database file itself.",
+        ));
+    }
     require_space(live, copy)?;
     if is_wal_at_rest(live)? && copy_at_rest(live, copy)? {
         return Ok(());
@@ -108,15 +119,23 @@ fn copy_online(live: &Path, copy: &Path, busy_timeout: Duration) -> std::result:
 
 /// Copies all pages in one step; `false` when a lock could not be had in time.
 pub(crate) fn copy_pages(source: &Connection, target: &mut Connection, timeout: Duration) -> rusqlite::Result<bool> {
-    let deadline = Instant::now() + timeout;
+    source.busy_timeout(LOCK_ATTEMPT)?;
     let backup = Backup::new(source, target)?;
+    until_unlocked(timeout, || backup.step(-1))
+}
+
+/// Repeats a step of a backup until no lock is in its way; `false` when that took too long.
+pub(crate) fn until_unlocked(
+    timeout: Duration,
+    step: impl Fn() -> rusqlite::Result<StepResult>,
+) -> rusqlite::Result<bool> {
+    let deadline = Instant::now() + timeout;
     loop {
-        match backup.step(-1)? {
-            StepResult::Done => return Ok(true),
-            StepResult::More => {}
-            // SQLite has waited already where it could; where it did not, we do.
+        match step()? {
+            StepResult::Done | StepResult::More => return Ok(true),
             _ if Instant::now() >= deadline => return Ok(false),
-            _ => std::thread::sleep(PAUSE),
+            // A lock within this process is not waited for by SQLite.
+            _ => std::thread::sleep(Duration::from_millis(1)),
         }
     }
 }

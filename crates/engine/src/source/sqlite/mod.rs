@@ -30,7 +30,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vault::{Content, Entry, EntryKind, EntryPath, EntryWriter, Metadata, Outcome, Timestamp};
+use vault::{Chunking, Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Timestamp};
 
 /// A SQLite database as a component.
 pub struct SqliteSource {
@@ -42,6 +42,7 @@ pub struct SqliteSource {
 struct Captured {
     copy: PathBuf,
     metadata: Metadata,
+    page_size: u32,
 }
 
 impl SqliteSource {
@@ -52,7 +53,7 @@ impl SqliteSource {
 
     fn write_native(&self, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
         let doing = || format!("reading the copy of {}", self.settings.path.display());
-        let file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
+        let mut file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
         let size = file.metadata().map_err(|cause| Error::io(doing(), cause))?.len();
         let file_name = self.settings.path.file_name().unwrap_or_default();
         let entry = Entry {
@@ -60,8 +61,9 @@ impl SqliteSource {
             kind: EntryKind::File { size_bytes: Some(size) },
             metadata: captured.metadata.clone(),
         };
-        let mut file = file;
-        stored(writer.write(&entry, Some(&mut file))?, Some(size))
+        let mut content =
+            Hinted { content: &mut file, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
+        stored(writer.write(&entry, Some(&mut content))?, Some(size))
     }
 
     fn write_json(&self, context: &Context<'_>, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
@@ -72,7 +74,8 @@ impl SqliteSource {
         };
         let entry = Entry::generated(path, None, modified);
         let mut content = JsonContent::new(&captured.copy, &self.name);
-        let outcome = writer.write(&entry, Some(&mut content as &mut dyn Content));
+        let mut hinted = Hinted { content: &mut content, chunking: Chunking::Rows };
+        let outcome = writer.write(&entry, Some(&mut hinted));
         // The export's own failure says more than what the writer makes of it.
         match content.take_failure() {
             Some(error) => Err(error),
@@ -99,7 +102,8 @@ impl Source for SqliteSource {
         let timeout = Duration::from_millis(self.settings.busy_timeout_ms.unwrap_or(open::BUSY_TIMEOUT_MS));
         context.progress.phase(&format!("copying {}", self.name), fs::metadata(&live).ok().map(|found| found.len()));
         capture::capture(&live, &copy, timeout).map_err(within)?;
-        self.captured = Some(Captured { copy, metadata });
+        let page_size = page_size(&copy).map_err(within)?;
+        self.captured = Some(Captured { copy, metadata, page_size });
         Ok(())
     }
 
@@ -143,6 +147,12 @@ fn not_for_json(obstacles: &[String]) -> Error {
         format!("the database cannot be put back from JSON: {}", obstacles.join("; ")),
         "Back it up with `export = \"native\"` in a tar archive or a repository, or correct the rows named.",
     )
+}
+
+/// Of a file that nobody writes.
+fn page_size(copy: &Path) -> Result<u32> {
+    let size = open::open_immutable(copy)?.query_row("PRAGMA page_size", [], |row| row.get(0));
+    size.map_err(|cause| open::explain(copy, cause))
 }
 
 /// Follows symbolic links: SQLite keeps its journals beside the real file.

@@ -45,7 +45,7 @@ impl Carry<'_> {
     /// Whether there is anything to take along.
     pub fn is_needed(&self, from: &Arc<OwnedFd>) -> Result<bool> {
         let mut walk = self.walk(from)?;
-        while let Some(step) = walk.next() {
+        while let Some(step) = walk.step() {
             if self.left_out(step)?.is_some() {
                 return Ok(true);
             }
@@ -63,7 +63,7 @@ impl Carry<'_> {
             carry: *self,
         };
         let mut walk = self.walk(from)?;
-        while let Some(step) = walk.next() {
+        while let Some(step) = walk.step() {
             self.progress.check_cancelled()?;
             if let Some(path) = self.left_out(step)? {
                 links.take_along(&walk, &path)?;
@@ -72,7 +72,7 @@ impl Carry<'_> {
         }
         if self.exactly {
             let mut walk = self.walk(to)?;
-            while let Some(step) = walk.next() {
+            while let Some(step) = walk.step() {
                 if let Some(path) = self.left_out(step)?.filter(|path| !taken.contains(path.as_bytes())) {
                     links.touch(&path)?;
                     remove_tree(walk.folder(), walk.name()).map_err(taking_along(&path))?;
@@ -83,10 +83,11 @@ impl Carry<'_> {
     }
 
     fn walk(&self, root: &Arc<OwnedFd>) -> Result<Walk<'_>> {
-        let options =
-            Options { filter: self.filter, one_file_system: self.one_file_system, tell_left_out: true };
+        let options = Options { filter: self.filter, one_file_system: self.one_file_system, tell_left_out: true };
         let fresh = openat(root, c".", FOLDER, Mode::empty()).map_err(io::Error::from);
-        fresh.and_then(|root| Walk::new(Arc::new(root), options)).map_err(|cause| Error::io("reading the live folder", cause))
+        fresh
+            .and_then(|root| Walk::new(Arc::new(root), options))
+            .map_err(|cause| Error::io("reading the live folder", cause))
     }
 
     /// The path of an entry that does not belong to the component.
@@ -145,7 +146,7 @@ impl Links<'_> {
         let everything = Filter::everything();
         let options = Options { filter: &everything, one_file_system: false, tell_left_out: true };
         let mut walk = Walk::new(below, options).map_err(taking_along(top))?;
-        while let Some(step) = walk.next() {
+        while let Some(step) = walk.step() {
             self.carry.progress.check_cancelled()?;
             match step {
                 Step::LeftOut(left_out) => match left_out.reason {
@@ -212,7 +213,9 @@ impl Links<'_> {
         self.stage.locate(path).map_err(|error| match error.kind() {
             ErrorKind::UnsafeEntry => Error::new(
                 ErrorKind::Refused,
-                format!("{path} is not part of the backup and cannot be kept: what holds it is no folder in the backup"),
+                format!(
+                    "{path} is not part of the backup and cannot be kept: what holds it is no folder in the backup"
+                ),
                 "Move it elsewhere and restore again; nothing was changed.",
             ),
             _ => error,

@@ -177,3 +177,91 @@ fn cannot_move(path: &RawPath, error: Errno) -> Error {
         _ => Error::io(format!("moving {path}"), error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Side;
+    use super::*;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
+
+    /// Names in the live folder with their content, and whether anything lies in between.
+    fn seen(folder: &Path) -> (Vec<Option<String>>, bool) {
+        let text = |name: &&str| std::fs::read_to_string(folder.join(name)).ok();
+        (["both", "only new", "only old"].iter().map(text).collect(), folder.join("between").exists())
+    }
+
+    fn prepare(folder: &Path) {
+        std::fs::create_dir(folder.join("beside")).unwrap();
+        for (path, text) in [("both", "old"), ("only old", "old"), ("beside/both", "new"), ("beside/only new", "new")] {
+            std::fs::write(folder.join(path), text).unwrap();
+        }
+    }
+
+    fn run(folder: &Path, atomic: bool, stop_at: usize, forward: bool, pending: &Pending) -> bool {
+        let base = rustix::fs::open(folder, OFlags::RDONLY, Mode::empty()).unwrap();
+        let count = Cell::new(0);
+        let on_step = || {
+            count.set(count.get() + 1);
+            assert!(count.get() != stop_at, "stopped by the test");
+        };
+        let between = RawPath(b"between".to_vec());
+        let exchange = Exchange { base: &base, between: &between, atomic, on_step: &on_step };
+        let act = || if forward { exchange.forward(pending).unwrap() } else { exchange.backward(pending).unwrap() };
+        catch_unwind(AssertUnwindSafe(act)).is_ok()
+    }
+
+    fn plan(folder: &Path) -> Pending {
+        let base = rustix::fs::open(folder, OFlags::RDONLY, Mode::empty()).unwrap();
+        let between = RawPath(b"between".to_vec());
+        let exchange = Exchange { base: &base, between: &between, atomic: true, on_step: &|| {} };
+        let path = |text: &str| RawPath(text.as_bytes().to_vec());
+        let moves = ["both", "only new", "only old"]
+            .map(|name| exchange.plan(path(name), path(&format!("beside/{name}"))).unwrap().unwrap());
+        Pending { to: Side::New, moves: moves.to_vec() }
+    }
+
+    #[test]
+    fn a_crash_between_any_two_renames_is_carried_through_or_taken_back() {
+        let text = |text: &str| Some(text.to_owned());
+        let old = (vec![text("old"), None, text("old")], false);
+        let new = (vec![text("new"), text("new"), None], false);
+        for (atomic, first, second) in [true, false].into_iter().flat_map(|atomic| {
+            [(atomic, true, true), (atomic, true, false), (atomic, false, true), (atomic, false, false)]
+        }) {
+            for stop_at in 1.. {
+                let folder = tempfile::tempdir().unwrap();
+                prepare(folder.path());
+                let pending = plan(folder.path());
+                if !first {
+                    assert!(run(folder.path(), atomic, 0, true, &pending));
+                }
+                let ended = run(folder.path(), atomic, stop_at, first, &pending);
+                assert!(run(folder.path(), atomic, 0, second, &pending));
+                assert_eq!(&seen(folder.path()), if second { &new } else { &old }, "{atomic} {first} {stop_at}");
+                // And wholly the other way.
+                assert!(run(folder.path(), atomic, 0, !second, &pending));
+                assert_eq!(&seen(folder.path()), if second { &old } else { &new }, "{atomic} {first} {stop_at}");
+                if ended {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_application_put_there_meanwhile_is_kept_beside() {
+        for atomic in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            prepare(folder.path());
+            let pending = plan(folder.path());
+            std::fs::write(folder.path().join("replaced"), "newer").unwrap();
+            std::fs::rename(folder.path().join("replaced"), folder.path().join("both")).unwrap();
+            std::fs::write(folder.path().join("only new"), "made meanwhile").unwrap();
+            assert!(run(folder.path(), atomic, 0, true, &pending));
+            let beside = |name| std::fs::read_to_string(folder.path().join("beside").join(name)).unwrap();
+            assert_eq!((beside("both"), beside("only new")), ("newer".to_owned(), "made meanwhile".to_owned()));
+        }
+    }
+}

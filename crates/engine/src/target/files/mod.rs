@@ -38,7 +38,8 @@ impl FilesTarget {
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage).
     pub fn new(name: impl Into<String>, settings: FilesSettings, place: Place) -> Result<Self> {
         let filter = Filter::new(&settings.include, &settings.exclude)?;
-        let belongs = Belongs::Tree { filter, one_file_system: settings.one_file_system, hard_links: true };
+        let belongs =
+            Belongs::Tree { filter: Box::new(filter), one_file_system: settings.one_file_system, hard_links: true };
         Ok(Self(TreeTarget::new(name.into(), settings.path, belongs, place)?))
     }
 }

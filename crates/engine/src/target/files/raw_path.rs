@@ -61,11 +61,6 @@ impl RawPath {
         Self(self.0.iter().rposition(|&b| b == b'/').map_or_else(Vec::new, |at| self.0[..at].to_vec()))
     }
 
-    /// The last part.
-    pub fn name(&self) -> &[u8] {
-        self.0.rsplit(|&b| b == b'/').next().unwrap_or(&self.0)
-    }
-
     /// As a path of the operating system.
     pub fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))

@@ -53,7 +53,8 @@ impl Site {
     }
 
     fn new(base: &Path, shape: Shape, prefix: &[u8], id: &Id) -> Self {
-        let name = |middle: &str| RawPath([prefix, middle.as_bytes(), BESIDE.as_bytes(), id.as_str().as_bytes()].concat());
+        let name =
+            |middle: &str| RawPath([prefix, middle.as_bytes(), BESIDE.as_bytes(), id.as_str().as_bytes()].concat());
         Self { base: base.to_owned(), shape, beside: name(""), between: name(".moving") }
     }
 

@@ -45,11 +45,6 @@ impl Stage {
         }
     }
 
-    /// The folder that everything is built below.
-    pub fn root(&self) -> &Arc<OwnedFd> {
-        &self.root
-    }
-
     /// Makes one entry. `content` is read for regular files only.
     pub fn add(&mut self, entry: &Entry, content: &mut dyn Read, progress: &dyn Progress) -> Result<()> {
         progress.check_cancelled()?;
@@ -106,7 +101,8 @@ impl Stage {
         for path in std::mem::take(&mut self.implied) {
             self.go_to(&path)?;
             let open = Mode::from_raw_mode(0o755);
-            fchmod(self.ladder.here(), open).map_err(|cause| Error::io("opening up a restored folder", cause.into()))?;
+            fchmod(self.ladder.here(), open)
+                .map_err(|cause| Error::io("opening up a restored folder", cause.into()))?;
         }
         Ok((self.root, self.withheld))
     }

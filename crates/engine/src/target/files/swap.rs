@@ -95,10 +95,7 @@ impl Swapper<'_> {
             return Ok(());
         }
         let steps = if side == Side::New { &FORWARD } else { &BACKWARD };
-        self.check_mounts(record)?;
-        if side == Side::New {
-            make_folders(record, &base)?;
-        }
+        check_mounts(record)?;
         self.carry_over(record, &base, true)?;
         self.progress.step(steps.carried);
         let pending = self.plan(record, &base, side)?;
@@ -128,13 +125,16 @@ impl Swapper<'_> {
     fn carry_through(&self, record: &mut Record, base: &Arc<OwnedFd>) -> Result<()> {
         let Some(pending) = record.pending.clone() else { return Ok(()) };
         let steps = if pending.to == Side::New { &FORWARD } else { &BACKWARD };
+        if pending.to == Side::New {
+            make_folders(record, base)?;
+        }
         self.exchange(record, base, steps).forward(&pending)?;
         self.carry_over(record, base, false)?;
         self.progress.step(steps.completed);
         if pending.to == Side::Old {
             remove_made_folders(record, base);
         }
-        record.beside_expected = self.exists(record, base)?;
+        record.beside_expected = exists(record, base)?;
         record.side = pending.to;
         record.pending = None;
         record.save(self.file)?;
@@ -144,22 +144,6 @@ impl Swapper<'_> {
 
     fn exchange<'e>(&'e self, record: &'e Record, base: &'e OwnedFd, steps: &'e Steps) -> ExchangeOf<'e> {
         ExchangeOf { swapper: self, record, base, steps }
-    }
-
-    fn exists(&self, record: &Record, base: &OwnedFd) -> Result<bool> {
-        Ok(lookup(base, &record.beside)?.is_some())
-    }
-
-    fn check_mounts(&self, record: &Record) -> Result<()> {
-        let live = match &record.shape {
-            Shape::Whole { name } => record.base.as_path().join(name.as_path()),
-            Shape::Children => record.base.as_path().to_owned(),
-            Shape::Files { .. } => return Ok(()),
-        };
-        match mounts_below(&live).first() {
-            None => Ok(()),
-            Some(mount) => Err(mounted_inside(mount)),
-        }
     }
 
     /// Before the exchange: from live to beside, exactly. After it: what was left behind, from beside to live.
@@ -196,7 +180,7 @@ impl Swapper<'_> {
     }
 
     fn plan(&self, record: &Record, base: &Arc<OwnedFd>, side: Side) -> Result<Pending> {
-        if record.beside_expected && !self.exists(record, base)? {
+        if record.beside_expected && !exists(record, base)? {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("{} is gone", record.base.as_path().join(record.beside.as_path()).display()),
@@ -298,6 +282,18 @@ pub fn mounted_inside(mount: &Path) -> Error {
     )
 }
 
+fn check_mounts(record: &Record) -> Result<()> {
+    let live = match &record.shape {
+        Shape::Whole { name } => record.base.as_path().join(name.as_path()),
+        Shape::Children => record.base.as_path().to_owned(),
+        Shape::Files { .. } => return Ok(()),
+    };
+    match mounts_below(&live).first() {
+        None => Ok(()),
+        Some(mount) => Err(mounted_inside(mount)),
+    }
+}
+
 fn open_base(record: &Record) -> Result<Arc<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(record.base.as_path(), flags, Mode::empty())
@@ -313,11 +309,12 @@ fn open_folder(base: &OwnedFd, path: &RawPath) -> Result<Option<Arc<OwnedFd>>> {
     }
 }
 
-fn lookup(base: &OwnedFd, path: &RawPath) -> Result<Option<()>> {
-    match statat(base, path.to_c(), AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Ok(Some(())),
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(Error::io(format!("looking at {}", path.as_path().display()), error.into())),
+/// Whether something lies beside.
+fn exists(record: &Record, base: &OwnedFd) -> Result<bool> {
+    match statat(base, record.beside.to_c(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(error) => Err(Error::io(format!("looking at {}", record.beside.as_path().display()), error.into())),
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Belongs {
     /// What a filter takes of the folder.
     Tree {
         /// The filter.
-        filter: Filter,
+        filter: Box<Filter>,
         /// As in the settings.
         one_file_system: bool,
         /// Further names of a file are hard links.
@@ -79,10 +79,12 @@ impl TreeTarget {
         }
         if manifest.state == State::Partial {
             let count = manifest.warnings.len();
-            plan.warnings.push(format!("the backup of {} is partial: see its {count} warnings for what it lacks", self.name));
+            plan.warnings
+                .push(format!("the backup of {} is partial: see its {count} warnings for what it lacks", self.name));
         }
         if rustix::process::geteuid().as_raw() != 0 {
-            plan.warnings.push("only root can give files their owners back; those that differ will be yours".to_owned());
+            plan.warnings
+                .push("only root can give files their owners back; those that differ will be yours".to_owned());
         }
         match &self.place {
             Place::Folder { path } => inspect_folder(path, &mut plan)?,
@@ -94,7 +96,9 @@ impl TreeTarget {
         }
         if let Some(free) = plan.free_bytes.filter(|&free| free < plan.needs_bytes) {
             let missing = plan.needs_bytes - free;
-            plan.obstacles.push(format!("{missing} bytes of space are missing there: free some, or restore elsewhere with `--to`"));
+            plan.obstacles.push(format!(
+                "{missing} bytes of space are missing there: free some, or restore elsewhere with `--to`"
+            ));
         }
         Ok(plan)
     }
@@ -177,7 +181,11 @@ impl TreeTarget {
         if let Figures::Tree { owners_hash, attributes_hash, .. } = &mut figures {
             for (count, hash, what) in [
                 (withheld.owners, owners_hash, "their owners (only root can)"),
-                (withheld.attributes, attributes_hash, "all their extended attributes (the file system or permissions forbid it)"),
+                (
+                    withheld.attributes,
+                    attributes_hash,
+                    "all their extended attributes (the file system or permissions forbid it)",
+                ),
             ] {
                 if count > 0 {
                     *hash = None;
@@ -268,7 +276,7 @@ impl TreeTarget {
     fn swapper(&self, context: &Context<'_>, file: &Path, act: impl FnOnce(&Swapper<'_>) -> Result<()>) -> Result<()> {
         let everything = Filter::everything();
         let (filter, one_file_system) = match &self.belongs {
-            Belongs::Tree { filter, one_file_system, .. } => (filter, *one_file_system),
+            Belongs::Tree { filter, one_file_system, .. } => (filter.as_ref(), *one_file_system),
             Belongs::Files(_) => (&everything, false),
         };
         act(&Swapper { file, filter, one_file_system, progress: context.progress, atomic: true })
@@ -284,7 +292,9 @@ impl TreeTarget {
 
     fn record_file(&self) -> Result<PathBuf> {
         match &self.place {
-            Place::Live { state_folder, .. } => Ok(state_folder.join(format!("{}.tree.json", self.name.replace('/', "_")))),
+            Place::Live { state_folder, .. } => {
+                Ok(state_folder.join(format!("{}.tree.json", self.name.replace('/', "_"))))
+            }
             _ => Err(Error::new(
                 ErrorKind::Usage,
                 format!("component {} was restored elsewhere: there is nothing to exchange", self.name),
@@ -373,7 +383,7 @@ fn count(
     let mut walk = Walk::new(Arc::new(root), options).doing(|| format!("reading {}", live.display()))?;
     let (mut files, mut folders, mut links, mut bytes) = (0, 0, 0, 0_u64);
     let mut kept = 0_u64;
-    while let Some(step) = walk.next() {
+    while let Some(step) = walk.step() {
         context.progress.check_cancelled()?;
         match step {
             Step::Entry(found) => match found.kind {

@@ -38,7 +38,12 @@ pub struct Job {
 
 impl Job {
     /// Makes the file with the whole of `content`, which must be `size` bytes where that is known.
-    pub fn write(&self, content: &mut dyn Read, size: Option<u64>, on_bytes: &dyn Fn(u64) -> Result<()>) -> Result<Withheld> {
+    pub fn write(
+        &self,
+        content: &mut dyn Read,
+        size: Option<u64>,
+        on_bytes: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<Withheld> {
         let file = self.create()?;
         let mut sink = Sink { file: &file, position: 0, holes: self.metadata.sparse };
         let mut buffer = vec![0; 256 * 1024];
@@ -47,7 +52,9 @@ impl Job {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(vault::error::from_io(format!("reading {} from the backup", self.path), error)),
+                Err(error) => {
+                    return Err(vault::error::from_io(format!("reading {} from the backup", self.path), error));
+                }
             };
             sink.write(&buffer[..length]).map_err(|cause| self.failed(cause))?;
             on_bytes(length as u64)?;

@@ -19,7 +19,7 @@
 
 use super::holders::holders;
 use super::state::{Move, Owner, Pending, Side, Slot, State, sync_folder_of};
-use crate::source::sqlite::capture::{busy, copy_pages, recover, remove};
+use crate::source::sqlite::capture::{LOCK_ATTEMPT, busy, copy_pages, recover, remove, until_unlocked};
 use crate::source::sqlite::open::{beside, create_scratch, explain, open_immutable, open_live, open_writable};
 use crate::source::sqlite::schema;
 use crate::{Error, ErrorKind, Result};
@@ -29,7 +29,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vault::Progress;
 
 /// Every step that an exchange reports, in order. `secured` to `written` belong to the way by pages, the rest to both or
@@ -123,10 +123,13 @@ impl Exchange<'_> {
                 ))
             };
         }
-        let _ = recover_if_needed(incoming);
-        if !self.live.exists() || !opens(&open_immutable(incoming), incoming)? {
-            return Ok(Way::Rename);
+        // What cannot be opened as it lies goes as it came, journals included: opening it for writing might discard them.
+        for path in [&self.live, incoming] {
+            if !path.exists() || !opens(&open_immutable(path), path)? {
+                return Ok(Way::Rename);
+            }
         }
+        recover_if_needed(incoming)?;
         Ok(if opens(&open_writable(&self.live, self.timeout), &self.live)? { Way::Pages } else { Way::Rename })
     }
 
@@ -141,6 +144,7 @@ impl Exchange<'_> {
         let source = open_immutable(incoming)?;
         let mut target = open_writable(&self.live, self.timeout)?;
         self.leave_wal_for_page_size(&target, &source)?;
+        target.busy_timeout(LOCK_ATTEMPT).map_err(failed)?;
         let backup = Backup::new(&source, &mut target).map_err(failed)?;
         // No page yet: this takes the write lock.
         self.wait(|| backup.step(0))?;
@@ -157,15 +161,12 @@ impl Exchange<'_> {
         self.complete(state, to)
     }
 
-    /// Repeats a step of a backup until it is not locked out; after the timeout nothing has changed.
+    /// After the timeout nothing has changed.
     fn wait(&self, step: impl Fn() -> rusqlite::Result<StepResult>) -> Result<()> {
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            match step().map_err(|cause| explain(&self.live, cause))? {
-                StepResult::Done | StepResult::More => return Ok(()),
-                _ if Instant::now() >= deadline => return Err(self.busy()),
-                _ => std::thread::sleep(Duration::from_millis(20)),
-            }
+        match until_unlocked(self.timeout, step) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.busy()),
+            Err(cause) => Err(explain(&self.live, cause)),
         }
     }
 
@@ -404,8 +405,7 @@ fn opens(connection: &Result<Connection>, path: &Path) -> Result<bool> {
     }
 }
 
-/// A database that was moved here together with its journal or WAL is made complete in itself. One that cannot be stays
-/// as it is.
+/// A database that was moved here together with its journal or WAL is made complete in itself.
 fn recover_if_needed(path: &Path) -> Result<()> {
     let has_journal = ["-wal", "-journal"].iter().any(|suffix| beside(path, suffix).exists());
     if has_journal { recover(path, Duration::ZERO) } else { Ok(()) }

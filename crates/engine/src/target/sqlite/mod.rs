@@ -149,7 +149,7 @@ impl SqliteTarget {
         }
         match count_rows(&live) {
             Ok(figures) => plan.live = Some(Figures::Database(figures)),
-            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Database) => {
+            Err(error) if error.kind() != ErrorKind::Busy && is_ruined(&live) => {
                 plan.warnings.push(format!("{error}; it is moved aside as it is"));
                 if !plan.clients.is_empty() {
                     plan.obstacles.push(format!(
@@ -270,6 +270,15 @@ fn remove_all_of(restored: &Path) -> Result<()> {
         }
     }
     sync_folder_of(restored)
+}
+
+/// Whether not even the schema can be read, whatever lies beside the file.
+fn is_ruined(live: &Path) -> bool {
+    let read = |connection: rusqlite::Connection| {
+        let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        read.map_err(|cause| explain(live, cause))
+    };
+    open_immutable(live).and_then(read).is_err()
 }
 
 /// Row counts of the live database; hashes would take as long as a backup.

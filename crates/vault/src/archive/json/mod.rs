@@ -1,4 +1,4 @@
-//! Backups as one JSON document: the export of one database, with the manifest as its last member.
+//! Backups as one JSON document: the export of one database, with its path and the manifest as its last members.
 //!
 //! Invariant: the document stays one JSON object that `jq` can address; nothing of it is ever in memory as a whole.
 //! Uncomfortable: finding the manifest in a document of another make means reading all of it.

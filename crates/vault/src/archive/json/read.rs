@@ -14,12 +14,12 @@ const BUFFER_BYTES: usize = 128 * 1024;
 const DESCRIPTION_BYTES_MAX: u64 = 64 * 1024;
 /// The component of a document that does not name one.
 const COMPONENT: &str = "database";
-/// The document's name below its component.
+/// The document's name below its component, where it does not say its path.
 const FILE_NAME: &str = "database.json";
 
-/// Reads a JSON archive as one entry, `<component>/database.json`, whose content is the whole document, its `manifest`
-/// member included. The component is what the document's first member says (`{"strongroom":{"component":…}}`), else
-/// `database`.
+/// Reads a JSON archive as the one entry that was written, whose content is the whole document, the members that the
+/// archive added included. A document of another make becomes `<component>/database.json`, the component being what its
+/// first member says (`{"strongroom":{"component":…}}`), else `database`.
 pub struct JsonReader {
     source: Source,
 }
@@ -30,16 +30,21 @@ impl JsonReader {
     }
 }
 
+impl JsonReader {
+    /// A member that our writer added at the end. From its mark on the document continues with these members: a brace
+    /// before them makes it a document of its own. Without a mark (not compressed, or not ours) all of it is searched.
+    fn find(&self, member: &'static str, value_bytes_max: u64) -> Result<Option<Vec<u8>>> {
+        match self.source.read_marked()? {
+            Some(marked) => find(member, value_bytes_max, b"{,".chain(marked)),
+            None => find(member, value_bytes_max, self.source.read()?),
+        }
+    }
+}
+
 impl EntryReader for JsonReader {
     /// Found at once in an archive of ours, by reading everything in others.
     fn manifest(&mut self) -> Result<Vec<u8>> {
-        if let Some(marked) = self.source.read_marked()? {
-            // From the mark on the document continues with its last member: the brace makes it a document of its own.
-            if let Some(manifest) = find_manifest(b"{".chain(marked))? {
-                return Ok(manifest);
-            }
-        }
-        find_manifest(self.source.read()?)?.ok_or_else(|| {
+        self.find("manifest", MANIFEST_BYTES_MAX)?.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotABackup,
                 "the JSON document has no member `manifest`",
@@ -49,9 +54,14 @@ impl EntryReader for JsonReader {
     }
 
     fn visit(&mut self, selection: &Selection, visitor: &mut dyn EntryVisitor) -> Result<()> {
+        let written = self.find("entry", DESCRIPTION_BYTES_MAX)?;
+        let written = written.and_then(|json| serde_json::from_slice::<String>(&json).ok());
         let mut content = self.source.read()?;
         let (component, beginning) = describe(&mut content)?;
-        let path = EntryPath::new(format!("{component}/{FILE_NAME}"))?;
+        let path = match written {
+            Some(path) => EntryPath::new(path)?,
+            None => EntryPath::new(format!("{component}/{FILE_NAME}"))?,
+        };
         let mut content =
             Scanned { inner: Cursor::new(beginning).chain(content), scanner: MemberScanner::new("", 0), failed: None };
         if selection.matches(&path) {
@@ -76,8 +86,8 @@ fn describe(content: &mut DecompressionReader) -> Result<(String, Vec<u8>)> {
     Ok((component.unwrap_or(COMPONENT).to_owned(), beginning))
 }
 
-fn find_manifest(mut document: impl Read) -> Result<Option<Vec<u8>>> {
-    let mut scanner = MemberScanner::new("manifest", MANIFEST_BYTES_MAX);
+fn find(member: &'static str, value_bytes_max: u64, mut document: impl Read) -> Result<Option<Vec<u8>>> {
+    let mut scanner = MemberScanner::new(member, value_bytes_max);
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match document.read(&mut buffer) {

@@ -1,17 +1,17 @@
 //! One document into an archive.
 
 use crate::archive::sink::ArchiveSink;
-use crate::entry::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind, EntryPath};
 use crate::error::{Error, ErrorKind, Result, from_io};
 use crate::transfer::{Committed, Content, EntryWriter, Outcome};
 use std::io::{self, Read, Write};
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Takes exactly one regular file whose content is a JSON object, and adds the manifest as its last member.
+/// Takes exactly one regular file whose content is a JSON object, and adds its path and the manifest as its last members.
 pub struct JsonWriter<'a> {
     sink: ArchiveSink<'a>,
-    document: Option<OpenObject>,
+    document: Option<(OpenObject, EntryPath)>,
 }
 
 impl<'a> JsonWriter<'a> {
@@ -47,15 +47,16 @@ impl EntryWriter for JsonWriter<'_> {
                 Err(cause) => return Err(from_io(format!("reading {}", entry.path), cause)),
             }
         }
-        self.document = Some(document);
+        self.document = Some((document, entry.path.clone()));
         Ok(Outcome::Stored { bytes, padded_bytes: 0 })
     }
 
     fn commit(mut self: Box<Self>, manifest: &[u8]) -> Result<Committed> {
-        let document = self.document.take().ok_or_else(not_one_document)?;
-        let comma = document.finish()?;
+        let (document, path) = self.document.take().ok_or_else(not_one_document)?;
+        let comma: &[u8] = if document.finish()? { b"," } else { b"" };
+        let path = serde_json::to_vec(&path.to_string()).map_err(|cause| Error::internal(cause.to_string()))?;
         self.sink.mark()?;
-        for part in [if comma { &b","[..] } else { b"" }, b"\"manifest\":", manifest.trim_ascii(), b"}\n"] {
+        for part in [comma, b"\"entry\":", &path, b",\"manifest\":", manifest.trim_ascii(), b"}\n"] {
             self.sink.write_all(part).map_err(|cause| from_io("writing the archive", cause))?;
         }
         self.sink.finish()

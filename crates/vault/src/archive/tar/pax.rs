@@ -27,11 +27,6 @@ pub(super) struct Pax {
 impl Pax {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut records = Vec::new();
-        let text = |value: &Option<Vec<u8>>| value.as_ref().is_some_and(|value| std::str::from_utf8(value).is_err());
-        // pax text is UTF-8 unless said otherwise (POSIX: `hdrcharset=BINARY`).
-        if [&self.path, &self.link, &self.user, &self.group].into_iter().any(text) {
-            record(&mut records, b"hdrcharset", b"BINARY");
-        }
         let texts: [(&[u8], _); 4] =
             [(b"path", &self.path), (b"linkpath", &self.link), (b"uname", &self.user), (b"gname", &self.group)];
         for (key, value) in texts {

@@ -84,19 +84,28 @@ impl<'a> TarWriter<'a> {
             )));
         }
         if !records.is_empty() {
-            let extended = Header {
-                name: b"./PaxHeaders/entry".to_vec(),
-                mode: Some(0o600),
-                size_bytes: Some(records.len() as u64),
-                type_flag: b'x',
-                ..Header::default()
-            };
-            self.put(&extended.encode())?;
-            self.put(&records)?;
-            self.put(&[0; BLOCK_BYTES][..padding_bytes(records.len() as u64)])?;
+            self.extension(b'x', b"./PaxHeaders/entry", &records)?;
+        }
+        for (type_flag, text) in [(b'K', &header.link), (b'L', &header.name)] {
+            if text.len() > NAME_BYTES_MAX && is_raw(text) {
+                self.extension(type_flag, b"././@LongLink", &[text, &b"\0"[..]].concat())?;
+            }
         }
         self.put(&header.encode())?;
         Ok(Ok(()))
+    }
+
+    fn extension(&mut self, type_flag: u8, name: &[u8], content: &[u8]) -> Result<()> {
+        let header = Header {
+            name: name.to_vec(),
+            mode: Some(0o600),
+            size_bytes: Some(content.len() as u64),
+            type_flag,
+            ..Header::default()
+        };
+        self.put(&header.encode())?;
+        self.put(content)?;
+        self.put(&[0; BLOCK_BYTES][..padding_bytes(content.len() as u64)])
     }
 
     /// Exactly `size_bytes` of content and the padding of the last block; what is missing at the source becomes zeros,
@@ -170,7 +179,7 @@ fn encode(entry: &Entry, size_bytes: u64) -> Option<(Header, Pax)> {
     };
     let user = metadata.user.clone().unwrap_or_default().into_bytes();
     let group = metadata.group.clone().unwrap_or_default().into_bytes();
-    let fits = |text: &[u8], bytes_max| text.is_ascii() && text.len() <= bytes_max;
+    let fits = |text: &[u8], bytes_max| is_raw(text) || text.is_ascii() && text.len() <= bytes_max;
     let unfit = |text: &Vec<u8>, bytes_max| (!fits(text, bytes_max)).then(|| text.clone());
     let pax = Pax {
         path: unfit(&name, NAME_BYTES_MAX),
@@ -198,6 +207,11 @@ fn encode(entry: &Entry, size_bytes: u64) -> Option<(Header, Pax)> {
         group: group.into_iter().take(USER_BYTES_MAX).collect(),
     };
     Some((header, pax))
+}
+
+/// Not UTF-8, which pax records must be: such names stand raw in the header, or before it in GNU's long name (`L`, `K`).
+fn is_raw(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_err()
 }
 
 /// A time that the header's octal seconds cannot hold.

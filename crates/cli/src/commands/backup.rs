@@ -1,0 +1,74 @@
+//! `strongroom backup`
+
+use super::json;
+use crate::args::{Backup, FormatChoice, TierChoice};
+use crate::exit;
+use crate::output::{Report, backups, units};
+use crate::session::Session;
+use engine::backup::{self, Request};
+use engine::catalog::backups::BackupRecord;
+use engine::manifest::{Format, State, Tier};
+use vault::Result;
+
+/// Takes a backup now.
+pub fn run(arguments: &Backup, session: &Session) -> Result<Report> {
+    let room = session.room()?;
+    let request = Request {
+        id: None,
+        plan: arguments.plan.clone(),
+        tier: tier(arguments.tier),
+        description: arguments.description.clone(),
+        components: arguments.components.clone(),
+        format: arguments.format.map(format),
+        late: false,
+        force_reread: arguments.force_reread,
+        actor: session.actor.clone(),
+    };
+    let result = backup::run(&room, &request, &session.progress());
+    session.reporter.finish();
+    let record = result?;
+    let exit = if record.state == State::Partial { exit::PARTIAL } else { exit::DONE };
+    Ok(Report::done(json(&record)?, summary(&record)).with_exit(exit))
+}
+
+/// What a person wants to know after a backup.
+pub fn summary(record: &BackupRecord) -> String {
+    let head = match record.state {
+        State::Partial => "The backup is PARTIAL: not everything could be read (see the warnings).",
+        _ => "Backed up.",
+    };
+    let mut text = format!(
+        "{head}\n\n  {}  {}  in {}\n  {}\n\n{}",
+        record.id,
+        record.bytes.map(units::bytes).unwrap_or_default(),
+        record.duration_ms.map(units::milliseconds).unwrap_or_default(),
+        record.location.as_deref().unwrap_or_default(),
+        backups::components(record),
+    );
+    if let Some(collapse) = &record.collapsed {
+        text.push_str(&format!(
+            "\nMuch smaller than the backup before: {}.\nNothing older is removed until you say that this is right: `strongroom acknowledge {}`.\n",
+            collapse.reason, record.id
+        ));
+    }
+    text.push_str("\nStored, read back and hashed. Not proven yet: `strongroom drill` restores it into a scratch place and compares.");
+    text
+}
+
+pub(super) const fn tier(choice: TierChoice) -> Tier {
+    match choice {
+        TierChoice::Daily => Tier::Daily,
+        TierChoice::Weekly => Tier::Weekly,
+        TierChoice::Monthly => Tier::Monthly,
+        TierChoice::Manual => Tier::Manual,
+        TierChoice::PreRestore => Tier::PreRestore,
+    }
+}
+
+const fn format(choice: FormatChoice) -> Format {
+    match choice {
+        FormatChoice::Json => Format::Json,
+        FormatChoice::Tar => Format::Tar,
+        FormatChoice::Repository => Format::Repository,
+    }
+}

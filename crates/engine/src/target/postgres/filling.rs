@@ -1,0 +1,301 @@
+//! A new database while it is filled, and measured when it is full.
+
+use super::admin::connect_maintenance;
+use super::load::Loaders;
+use super::names::oid_of;
+use super::schema;
+use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
+use crate::source::postgres::address::{Address, ClientSettings};
+use crate::source::postgres::connect::{connect, server_version_number};
+use crate::source::postgres::database_properties::DatabaseProperties;
+use crate::source::postgres::error::database;
+use crate::source::postgres::layout::{self, Layout};
+use crate::source::postgres::pg_dump::PgDump;
+use crate::source::postgres::rows::{Reading, copy_failed, copy_in_statement};
+use crate::source::postgres::statements::split;
+use crate::source::postgres::{by_hand, dump_schema, figures, large_objects, sql};
+use crate::target::Context;
+use crate::{Error, ErrorKind, Result};
+use postgres::Client;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// A new database while it is filled.
+pub struct Filling {
+    address: Address,
+    client: Client,
+    /// `None` where everything happens in one transaction, and so on one connection.
+    loaders: Option<Loaders>,
+    layout: Layout,
+    /// Statements that copy a file's rows in, by path.
+    copies: HashMap<String, String>,
+    /// Grants wait until the rows are in.
+    grants: Vec<String>,
+    /// The schema's second half, run when everything is there.
+    pub post_data: Option<String>,
+    /// Extensions that are there already and belong to somebody else: their comments stay.
+    extensions: Vec<String>,
+    /// We made the database and may drop it.
+    created: bool,
+}
+
+/// Makes an empty database as the dumped one was: encoding, collation, owner.
+pub fn create_database(maintenance: &mut Client, layout: &Layout, name: &str) -> Result<()> {
+    let number = server_version_number(maintenance)?;
+    let owner = maintenance
+        .query_one(
+            "SELECT pg_catalog.pg_has_role(oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = $1",
+            &[&layout.database.owner],
+        )
+        .is_ok_and(|row| row.get(0));
+    let owner = owner.then_some(layout.database.owner.as_str());
+    let statement = layout.database.create_statement(name, number, owner);
+    maintenance.batch_execute(&statement).map_err(|error| {
+        database(format!("creating database {name}"), error).with_hint(
+            "The role needs CREATEDB (ALTER ROLE … CREATEDB), and the server the locale of the dumped database.",
+        )
+    })
+}
+
+impl Filling {
+    /// Connects to the new, empty database.
+    pub fn start(address: Address, layout: Layout, connections: usize, created: bool) -> Result<Self> {
+        let mut client = connect(&address)?;
+        client
+            .batch_execute("SET synchronous_commit = off")
+            .map_err(|error| database("preparing a connection", error))?;
+        schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
+        let loaders = Some(Loaders::start(&address, connections)?);
+        Ok(Self::new(address, client, loaders, layout, created))
+    }
+
+    /// Goes on in the transaction that the client is in: everything is on this one connection.
+    pub fn within_transaction(address: Address, mut client: Client, layout: Layout) -> Result<Self> {
+        let extensions = layout::extensions(&mut client)?;
+        Ok(Self { extensions, ..Self::new(address, client, None, layout, false) })
+    }
+
+    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout, created: bool) -> Self {
+        let raw_bytes = layout.database.encoding == "SQL_ASCII";
+        let copies = layout
+            .tables
+            .iter()
+            .enumerate()
+            .map(|(number, table)| (table.file(number), copy_in_statement(table, raw_bytes)))
+            .collect();
+        Self {
+            address,
+            client,
+            loaders,
+            layout,
+            copies,
+            grants: Vec::new(),
+            post_data: None,
+            extensions: Vec::new(),
+            created,
+        }
+    }
+
+    /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
+    pub const fn is_within_transaction(&self) -> bool {
+        self.loaders.is_none()
+    }
+
+    /// The schema's first half.
+    pub fn pre_data(&mut self, text: &str) -> Result<()> {
+        self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions)?;
+        Ok(())
+    }
+
+    /// Statements that may run at once.
+    pub fn run(&mut self, text: &str) -> Result<()> {
+        schema::run_all(&mut self.client, split(text))
+    }
+
+    /// The rows of one table.
+    pub fn table(&mut self, path: &str, content: &mut dyn Read) -> Result<()> {
+        let statement = self.copies.remove(path).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Damaged,
+                format!("{path} is not in the export's own list, or came twice"),
+                "The backup was not made by Strongroom or was tampered with. Use another one.",
+            )
+        })?;
+        let what = format!("restoring {path}");
+        match &self.loaders {
+            Some(loaders) => loaders.load(&what, &statement, content),
+            None => copy_in(&mut self.client, &what, &statement, content),
+        }
+    }
+
+    /// The rows of one table of the layout, by schema and name.
+    pub fn table_named(&mut self, schema: &str, name: &str, content: &mut dyn Read) -> Result<()> {
+        let number = self.layout.tables.iter().position(|table| table.schema == schema && table.name == name);
+        let path = match number {
+            Some(number) => self.layout.tables[number].file(number),
+            None => format!("{schema}.{name}"),
+        };
+        self.table(&path, content)
+    }
+
+    /// The contents of the large objects; their definitions came before.
+    pub fn large_objects(&mut self, content: &mut dyn Read) -> Result<()> {
+        let what = "restoring large objects";
+        self.client.batch_execute(large_objects::PREPARE).map_err(|error| database(what, error))?;
+        copy_in(&mut self.client, what, large_objects::COPY_IN, content)?;
+        self.client.batch_execute(large_objects::PUT_BACK).map_err(|error| database(what, error))
+    }
+
+    /// Everything has come: indexes, constraints, triggers, grants, settings.
+    pub fn complete(mut self, context: &Context<'_>) -> Result<Loaded> {
+        let mut helpers = self.loaders.take().map_or_else(|| Ok(Vec::new()), Loaders::finish)?;
+        if let Some(missing) = self.copies.keys().min() {
+            return Err(incomplete(missing));
+        }
+        let post_data = self.post_data.take().ok_or_else(|| incomplete("schema/post-data.sql"))?;
+        schema::run_post_data(&mut self.client, &mut helpers, &post_data)?;
+        schema::run_all(&mut self.client, self.grants.iter().map(String::as_str))?;
+        context.progress.check_cancelled()?;
+        // A live database that is filled again has kept its own, and only its owner may set them.
+        let kept =
+            helpers.is_empty() && self.layout.database.same_settings(&DatabaseProperties::read(&mut self.client)?);
+        if !kept {
+            let target = sql::identifier(&self.address.database);
+            let statements = self.layout.database.statements(&target);
+            schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
+        }
+        Ok(Loaded { address: self.address, client: self.client, helpers })
+    }
+
+    /// Drops the database, if we made it.
+    pub fn abandon(self) -> Result<()> {
+        let Self { address, client, loaders, created, .. } = self;
+        drop(client);
+        let _ = loaders.map(Loaders::finish);
+        if !created {
+            return Ok(());
+        }
+        let mut maintenance = connect_maintenance(&address, &address.database)?;
+        let oid = oid_of(&mut maintenance, &address.database)?;
+        super::admin::drop_if(&mut maintenance, &address.database, oid)
+    }
+}
+
+/// Takes COPY text on one connection.
+fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+    let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
+    let mut piece = vec![0; 256 * 1024];
+    let mut written = Ok(());
+    while written.is_ok() {
+        let length = content.read(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
+        if length == 0 {
+            break;
+        }
+        written = writer.write_all(&piece[..length]);
+    }
+    // Where writing failed, the server's own reason comes out of `finish`.
+    writer.finish().map_err(|error| database(what, error))?;
+    written.map_err(|error| copy_failed(what, error))
+}
+
+fn incomplete(path: &str) -> Error {
+    Error::new(ErrorKind::Truncated, format!("the export ends without {path}"), "Use another backup.")
+}
+
+/// A full database, to be measured.
+pub struct Loaded {
+    address: Address,
+    client: Client,
+    helpers: Vec<Client>,
+}
+
+impl Loaded {
+    /// Measures within the transaction, before it is committed. `pg_dump` cannot see it: the definitions are compared by
+    /// their counts, which is said.
+    pub fn measure_within_transaction(
+        mut self,
+        context: &Context<'_>,
+        expected: Option<&ComponentManifest>,
+    ) -> Result<(DatabaseFigures, Client)> {
+        let mut layout = layout::read(&mut self.client)?;
+        let expected = database_figures(expected);
+        leave_unhashed(&mut layout, expected);
+        let mut clients = [self.client];
+        let mut figures = figures::measure(&mut clients, &layout, &[], &reading(context, &layout))?;
+        if let Some(expected) = expected {
+            figures.schema_hash.clone_from(&expected.schema_hash);
+        }
+        context.progress.warning(
+            "restored in one transaction, which pg_dump cannot see: definitions are compared by their counts, not word for word",
+        );
+        let [client] = clients;
+        Ok((figures, client))
+    }
+
+    /// Measures what is there now, not what passed by. Statistics for the planner are gathered meanwhile.
+    pub fn measure(
+        mut self,
+        context: &Context<'_>,
+        expected: Option<&ComponentManifest>,
+        tools_folder: Option<&Path>,
+        client: &ClientSettings,
+    ) -> Result<DatabaseFigures> {
+        let mut layout = layout::read(&mut self.client)?;
+        let expected = database_figures(expected);
+        leave_unhashed(&mut layout, expected);
+        let reading = reading(context, &layout);
+        let pg_dump = PgDump::find(layout.server_version_number, tools_folder, client)?;
+        let (schema, analyzed, figures) = std::thread::scope(|scope| {
+            let schema = scope.spawn(|| dump_schema(&pg_dump, &self.address, None));
+            // The first commit that waits for the disk again: with it everything before is durable.
+            let analyzed = scope.spawn(|| self.client.batch_execute("SET synchronous_commit = on; ANALYZE"));
+            let figures = figures::measure(&mut self.helpers, &layout, &[], &reading);
+            (schema.join(), analyzed.join(), figures)
+        });
+        let panicked = |_| Error::internal("a helper of the comparison panicked");
+        let (pre_data, post_data) = schema.map_err(panicked)??;
+        analyzed.map_err(panicked)?.map_err(|error| database("gathering statistics", error))?;
+        let mut figures = figures?;
+        figures.schema_hash = crate::source::postgres::statements::hash(&[&pre_data, &post_data]);
+        forgive_other_version(&mut figures, expected, context);
+        Ok(figures)
+    }
+}
+
+fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
+    match manifest.map(|manifest| &manifest.figures) {
+        Some(Figures::Database(figures)) => Some(figures),
+        _ => None,
+    }
+}
+
+fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
+    Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" }
+}
+
+/// What the backup left unhashed is not hashed here either.
+fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
+    let Some(expected) = expected else { return };
+    for table in &mut layout.tables {
+        table.unhashed = expected.tables.iter().any(|figures| {
+            figures.name == table.name
+                && figures.schema.as_deref() == Some(&table.schema)
+                && figures.content_hash.is_none()
+        });
+    }
+}
+
+/// Another major version writes the same definitions in other words: they cannot be compared, which is said. Counts of all
+/// objects are compared in any case.
+fn forgive_other_version(figures: &mut DatabaseFigures, expected: Option<&DatabaseFigures>, context: &Context<'_>) {
+    let Some(expected) = expected else { return };
+    let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
+    if major(&expected.engine_version) != major(&figures.engine_version) {
+        context.progress.warning(&format!(
+            "the backup is of PostgreSQL {}, this server is {}: definitions are compared by their counts, not word for word",
+            expected.engine_version, figures.engine_version
+        ));
+        figures.schema_hash.clone_from(&expected.schema_hash);
+    }
+}

@@ -1,0 +1,144 @@
+//! Out and back again, compared by other means than ours: `pg_dump` and ordered dumps of the rows.
+
+use super::{Unpacked, backup, restore_to, torture};
+use engine::manifest::Export;
+use std::process::{Command, Stdio};
+use testkit::postgres::Server;
+
+/// Everything that PostgreSQL's own tool says about a database, without what changes from run to run.
+fn pg_dump(server: &Server, database: &str) -> String {
+    let output = server.client("pg_dump").args(["--schema-only", "--create", "-d", database]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace(database, "DATABASE")
+}
+
+/// A dump restored by PostgreSQL's own tools: what a correct restore looks like.
+fn oracle(server: &Server, from: &str, to: &str) {
+    server.sql("postgres", &format!("CREATE DATABASE {to}"));
+    let mut dump = server.client("pg_dump").args(["-Fc", "-d", from]).stdout(Stdio::piped()).spawn().unwrap();
+    let restore = server
+        .client("pg_restore")
+        .args(["--exit-on-error", "-d", to])
+        .stdin(dump.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(restore.status.success(), "{}", String::from_utf8_lossy(&restore.stderr));
+    assert!(dump.wait().unwrap().success());
+}
+
+/// Every row of every table as text, sorted; large objects and sequences too.
+fn contents(server: &Server, database: &str) -> String {
+    let tables = server.sql(
+        database,
+        "SELECT format('SELECT %L, t::text FROM ONLY %I.%I t', relname, nspname, relname)
+           FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+          WHERE relkind IN ('r', 'm') AND relispopulated AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+          UNION ALL SELECT format('SELECT %L, (last_value, is_called)::text FROM %I.%I', relname, nspname, relname)
+           FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind = 'S'",
+    );
+    // A name may hold a line break: queries are told apart by their beginning.
+    let queries = tables.replace("\nSELECT '", "\nUNION ALL SELECT '").replace("\nSELECT E'", "\nUNION ALL SELECT E'");
+    server.sql(
+        database,
+        &format!(
+            "SET extra_float_digits = 3; SET TimeZone = 'UTC'; {queries}
+             UNION ALL SELECT 'large object', oid || md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1, 2"
+        ),
+    )
+}
+
+fn assert_same(server: &Server, restored: &str) {
+    let (expected, actual) = (pg_dump(server, "oracle"), pg_dump(server, restored));
+    let difference = expected.lines().zip(actual.lines()).find(|(expected, actual)| expected != actual);
+    assert!(expected == actual, "{difference:?}");
+    let rows = contents(server, "source");
+    assert!(rows.len() > 400_000 && rows.contains("{[1,3),[5,7)}"), "the rows are not all there: {}", rows.len());
+    assert!(rows == contents(server, restored), "the rows differ");
+}
+
+fn torture_server() -> Server {
+    let server = Server::start();
+    torture(&server, "source");
+    oracle(&server, "source", "oracle");
+    // What `pg_restore` does not put back without --create.
+    server.sql(
+        "oracle",
+        "ALTER DATABASE oracle SET work_mem = '9MB';
+         ALTER DATABASE oracle SET search_path = \"$user\", app, \"Sch\"\"ema ü.;-- \";
+         ALTER ROLE reader IN DATABASE oracle SET my.setting = 'it''s';
+         REVOKE CONNECT ON DATABASE oracle FROM PUBLIC;
+         GRANT CONNECT, CREATE ON DATABASE oracle TO reader WITH GRANT OPTION;
+         COMMENT ON DATABASE oracle IS 'the torture'",
+    );
+    server
+}
+
+fn assert_promised(unpacked: &Unpacked, figures: &engine::manifest::Figures) {
+    assert_eq!(unpacked.manifest.differences(figures), Vec::<String>::new());
+}
+
+#[test]
+fn a_native_export_brings_back_every_type_and_every_object() {
+    let server = torture_server();
+    let unpacked = backup(&server.url("source"), Export::Native);
+    let figures = restore_to(&server.socket_url("restored"), &unpacked).unwrap();
+    assert_promised(&unpacked, &figures);
+    assert_same(&server, "restored");
+}
+
+#[test]
+fn psql_alone_restores_a_native_export_by_hand() {
+    let server = torture_server();
+    let unpacked = backup(&server.url("source"), Export::Native);
+    server.sql("postgres", "CREATE DATABASE by_hand");
+    let output = Command::new("sh")
+        .arg(unpacked.folder.path().join("restore.sh"))
+        .args(["-d", "by_hand"])
+        .env("PGHOST", "127.0.0.1")
+        .env("PGPORT", server.port().to_string())
+        .env("PGUSER", "postgres")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_same(&server, "by_hand");
+}
+
+#[test]
+fn a_json_export_alone_brings_back_every_type_and_every_object() {
+    let server = torture_server();
+    let unpacked = backup(&server.url("source"), Export::Json);
+    assert_eq!(unpacked.order.len(), 1);
+    let document = std::fs::read_to_string(unpacked.folder.path().join("database.json")).unwrap();
+    for value in [
+        r#""c_int8":{"$int":"-9223372036854775808"}"#,
+        r#""c_numeric":{"$decimal":"NaN"}"#,
+        r#""c_bool":true"#,
+        r#""c_float8":{"$float":"NaN"}"#,
+        r#""c_bytea":{"$bytes":"#,
+        r#""c_timestamptz":"294276-12-31 23:59:59.999999+00""#,
+        r#""c_positive":2147483647"#,
+    ] {
+        assert!(document.contains(value), "{value}");
+    }
+    serde_json::from_str::<serde_json::Value>(&document).unwrap();
+    let figures = restore_to(&server.url("restored"), &unpacked).unwrap();
+    assert_promised(&unpacked, &figures);
+    assert_same(&server, "restored");
+}
+
+#[test]
+fn both_exports_come_to_the_same_figures_in_key_order_too() {
+    let server = torture_server();
+    let figures = |export, deduplicating| {
+        super::backup_with(&super::settings(&server.url("source")), export, deduplicating).unwrap().manifest.figures
+    };
+    let native = figures(Export::Native, false);
+    assert_eq!(native, figures(Export::Native, true));
+    assert_eq!(native, figures(Export::Json, false));
+}

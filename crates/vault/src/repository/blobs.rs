@@ -1,0 +1,109 @@
+//! Reading blobs: from the place that the index names, decrypted, expanded and compared with their name.
+//!
+//! Invariant: what is returned hashes to the id that was asked for. A damaged copy is passed over when there is another.
+
+use super::crypto::MasterKey;
+use super::files::Files;
+use super::format::FileKind;
+use super::format::pack::{BlobKind, PackedBlob};
+use super::id::Id;
+use super::index::Index;
+use crate::error::{Error, ErrorKind, Result};
+
+/// No blob expands beyond this: content is cut at 8 MiB, but the tree of a folder with millions of files is long.
+const PLAIN_BYTES_MAX: u32 = 1 << 30;
+
+/// A reusable zstd context.
+pub struct Expander(zstd::bulk::Decompressor<'static>);
+
+impl Expander {
+    /// A new context.
+    pub fn new() -> Result<Self> {
+        zstd::bulk::Decompressor::new().map(Self).map_err(|cause| Error::internal(format!("zstd: {cause}")))
+    }
+}
+
+/// Opens a sealed blob and appends its plaintext to `out`. The error says only what is wrong, not where.
+pub fn open_into(
+    key: &MasterKey,
+    expander: &mut Expander,
+    blob: &PackedBlob,
+    sealed: &mut [u8],
+    out: &mut Vec<u8>,
+) -> std::result::Result<(), &'static str> {
+    let plain = key.open(sealed).ok_or("its authentication tag does not match")?;
+    let start = out.len();
+    match blob.uncompressed_length {
+        None => out.extend_from_slice(plain),
+        Some(length) if length > PLAIN_BYTES_MAX => return Err("it claims to expand beyond a gibibyte"),
+        Some(length) => expand_into(expander, plain, length as usize, out)?,
+    }
+    if Id::of(&out[start..]) != blob.id {
+        out.truncate(start);
+        return Err("its content does not match its id");
+    }
+    Ok(())
+}
+
+fn expand_into(
+    expander: &mut Expander,
+    plain: &[u8],
+    length: usize,
+    out: &mut Vec<u8>,
+) -> std::result::Result<(), &'static str> {
+    let start = out.len();
+    out.resize(start + length, 0);
+    match expander.0.decompress_to_buffer(plain, &mut out[start..]) {
+        Ok(written) if written == length => Ok(()),
+        _ => {
+            out.truncate(start);
+            Err("it does not expand to the length that the index says")
+        }
+    }
+}
+
+/// Loads one blob, trying every copy.
+pub fn load(files: &Files, index: &Index, id: Id, kind: BlobKind) -> Result<Vec<u8>> {
+    let mut expander = Expander::new()?;
+    let mut out = Vec::new();
+    let mut last = None;
+    for location in index.find(id, kind) {
+        let name = FileKind::Pack.object_name(index.pack_id(location.pack));
+        let sealed = files.store.read_range(&name, u64::from(location.blob.offset), location.blob.length as usize);
+        let result = sealed.and_then(|mut sealed| {
+            open_into(&files.key, &mut expander, &location.blob, &mut sealed, &mut out)
+                .map_err(|why| damaged_blob(id, kind, &name, why))
+        });
+        match result {
+            Ok(()) => return Ok(out),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| missing_blob(id, kind)))
+}
+
+/// An error for a blob that is not what was written.
+pub fn damaged_blob(id: Id, kind: BlobKind, pack: &str, why: &str) -> Error {
+    let what = name_of(kind);
+    Error::new(
+        ErrorKind::Damaged,
+        format!("the {what} blob {id} in {pack} is damaged: {why}"),
+        "`strongroom verify` names every file that is affected; `repair` drops the blob so that the next backup stores it anew.",
+    )
+}
+
+/// An error for a blob that no index lists.
+pub fn missing_blob(id: Id, kind: BlobKind) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!("the {} blob {id} is in no index of the repository", name_of(kind)),
+        "Run `repair`: if its pack is still there the index is made anew, else it names the files that are lost.",
+    )
+}
+
+const fn name_of(kind: BlobKind) -> &'static str {
+    match kind {
+        BlobKind::Data => "data",
+        BlobKind::Tree => "tree",
+    }
+}

@@ -1,0 +1,410 @@
+//! The way of a blob into the store: hash, look up, compress, seal, pack, upload.
+//!
+//! The caller's thread reads and cuts; it hands batches of blobs to workers, which hash, compress and seal them and put them
+//! into an open pack; full packs go to a thread that uploads them and then, and only then, lists them in the index. All
+//! queues are bounded: memory is a few packs and batches, whatever the content.
+//!
+//! A data blob goes into one of two open packs by lot: what an observer sees of packs' sizes tells less of the files in them.
+//!
+//! With no threads everything happens on the caller's thread, in an order that a test can repeat.
+
+use super::packer::{FullPack, OpenPack, Packed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::Progress;
+use crate::repository::crypto::{Nonces, fill_random};
+use crate::repository::files::Files;
+use crate::repository::format::pack::BlobKind;
+use crate::repository::format::{FileKind, index_file};
+use crate::repository::id::Id;
+use crate::repository::index::Index;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Batches that wait for a worker.
+const BATCHES_WAITING: usize = 2;
+/// Open packs for data.
+const DATA_PACKS: usize = 2;
+
+/// Room for the header of a pack of small blobs; one that needs more is moved once.
+const HEADER_ROOM_BYTES: usize = 128 << 10;
+
+/// Blobs on their way to a worker, one after the other in one buffer.
+#[derive(Default)]
+pub struct Batch {
+    /// Their bytes.
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<usize>,
+    /// What they are.
+    pub tree: bool,
+    /// Number of the first one among all data blobs.
+    pub first: u64,
+}
+
+/// The ids of a batch's blobs.
+pub type Named = (u64, Vec<Id>);
+
+/// How the pipeline works.
+#[derive(Clone)]
+pub struct PipelineOptions {
+    /// Worker threads; 0: none at all.
+    pub threads: usize,
+    /// zstd's level.
+    pub level: i32,
+    /// About the size of a pack.
+    pub pack_size_bytes: usize,
+}
+
+/// What is known to be in the repository, or on its way there.
+pub struct Known {
+    /// In the repository.
+    pub index: Index,
+    /// On the way.
+    pending: HashSet<(BlobKind, Id)>,
+}
+
+/// What workers, uploader and caller share.
+pub struct Shared {
+    pub(super) files: Files,
+    pub(super) options: PipelineOptions,
+    known: Mutex<Known>,
+    open: Vec<Mutex<OpenPack>>,
+    unindexed: Mutex<Vec<index_file::PackContent>>,
+    failure: Mutex<Option<Error>>,
+    failed: AtomicBool,
+    stored_bytes: AtomicU64,
+    progress: Arc<dyn Progress>,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The pipeline's end that the writer holds.
+pub struct Pipeline {
+    shared: Arc<Shared>,
+    batches: Option<Sender<Batch>>,
+    named: Receiver<Named>,
+    /// Buffers that come back empty.
+    buffers: Receiver<Vec<u8>>,
+    workers: Vec<JoinHandle<()>>,
+    uploads: Option<Sender<FullPack>>,
+    uploader: Option<JoinHandle<()>>,
+    /// For work on the caller's own thread.
+    inline: Option<(Worker, Sender<Named>)>,
+}
+
+impl Pipeline {
+    /// Starts the threads.
+    pub fn start(files: Files, index: Index, options: PipelineOptions, progress: Arc<dyn Progress>) -> Result<Self> {
+        let open = (0..=DATA_PACKS).map(|_| Mutex::new(OpenPack::default())).collect();
+        let shared = Arc::new(Shared {
+            files,
+            options,
+            known: Mutex::new(Known { index, pending: HashSet::new() }),
+            open,
+            unindexed: Mutex::default(),
+            failure: Mutex::default(),
+            failed: AtomicBool::new(false),
+            stored_bytes: AtomicU64::new(0),
+            progress,
+        });
+        let (named_in, named) = unbounded();
+        let (buffers_in, buffers) = bounded(BATCHES_WAITING + 1);
+        let mut pipeline = Self {
+            shared: Arc::clone(&shared),
+            batches: None,
+            named,
+            buffers,
+            workers: Vec::new(),
+            uploads: None,
+            uploader: None,
+            inline: None,
+        };
+        if shared.options.threads == 0 {
+            pipeline.inline = Some((Worker::new(shared, None)?, named_in));
+            return Ok(pipeline);
+        }
+        let (uploads_in, uploads) = bounded(0);
+        let (batches_in, batches) = bounded::<Batch>(BATCHES_WAITING);
+        for _ in 0..shared.options.threads {
+            let mut worker = Worker::new(Arc::clone(&shared), Some(uploads_in.clone()))?;
+            let (batches, named, buffers) = (batches.clone(), named_in.clone(), buffers_in.clone());
+            pipeline.workers.push(spawn("repository worker", move || worker.run(&batches, &named, &buffers))?);
+        }
+        pipeline.uploads = Some(uploads_in);
+        pipeline.batches = Some(batches_in);
+        pipeline.uploader = Some(spawn("repository uploader", move || shared.run_uploader(&uploads))?);
+        Ok(pipeline)
+    }
+
+    /// What the pipeline and its caller both know.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Hands a batch over, waiting for a free place.
+    pub fn submit(&mut self, batch: Batch) -> Result<()> {
+        self.shared.check()?;
+        if let Some((worker, named)) = &mut self.inline {
+            let ids = worker.store(&batch)?;
+            if !batch.tree {
+                // The receiver lives in this same struct.
+                let _ = named.send((batch.first, ids));
+            }
+            return Ok(());
+        }
+        let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok());
+        if sent { Ok(()) } else { Err(self.shared.take_failure()) }
+    }
+
+    /// The ids of a batch that has been worked on; waits for one if `wait`.
+    pub fn named(&self, wait: bool) -> Result<Option<Named>> {
+        if !wait || self.inline.is_some() {
+            return Ok(self.named.try_recv().ok());
+        }
+        match self.named.recv() {
+            Ok(named) => Ok(Some(named)),
+            Err(_) => Err(self.shared.take_failure()),
+        }
+    }
+
+    /// An empty buffer, used before if possible.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.buffers.try_recv().unwrap_or_default()
+    }
+
+    /// Waits until everything is in the store and in the index. Returns the bytes that were added.
+    pub fn finish(mut self) -> Result<u64> {
+        self.batches = None;
+        for worker in self.workers.drain(..) {
+            worker.join().map_err(|_| Error::internal("a worker panicked"))?;
+        }
+        self.shared.check()?;
+        for open in &self.shared.open {
+            if let Some(pack) = guard(open).take() {
+                self.shared.hand_over(self.uploads.as_ref(), pack)?;
+            }
+        }
+        self.uploads = None;
+        if let Some(uploader) = self.uploader.take() {
+            uploader.join().map_err(|_| Error::internal("the uploader panicked"))?;
+        }
+        self.shared.check()?;
+        self.shared.save_index(1)?;
+        Ok(self.shared.stored_bytes.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Pipeline {
+    /// Abandoned: the threads are told to stop and waited for, so that nobody writes after the lock is gone.
+    fn drop(&mut self) {
+        self.shared.failed.store(true, Ordering::Relaxed);
+        self.batches = None;
+        self.uploads = None;
+        for thread in self.workers.drain(..).chain(self.uploader.take()) {
+            // A panic there has no one left to hear of it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|cause| Error::io("starting a thread", cause))
+}
+
+impl Shared {
+    /// Fails when another thread has failed.
+    pub fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::Relaxed) { Err(self.take_failure()) } else { Ok(()) }
+    }
+
+    fn take_failure(&self) -> Error {
+        guard(&self.failure).take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Cancelled, "the backup has failed already", "See the first error.")
+        })
+    }
+
+    fn fail(&self, error: Error) {
+        guard(&self.failure).get_or_insert(error);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the repository holds the blob, or will if this run ends well.
+    pub fn knows(&self, id: Id, kind: BlobKind) -> bool {
+        let known = guard(&self.known);
+        known.index.contains(id, kind) || known.pending.contains(&(kind, id))
+    }
+
+    /// Whether the repository holds all these data blobs.
+    pub fn holds_all(&self, ids: &[Id]) -> bool {
+        let known = guard(&self.known);
+        ids.iter().all(|id| known.index.contains(*id, BlobKind::Data))
+    }
+
+    /// Works on the index as it is now.
+    pub fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
+        work(&mut guard(&self.known).index)
+    }
+
+    /// Packs that are in the store but in no index file yet.
+    pub fn adopt(&self, pack: index_file::PackContent) {
+        self.with_index(|index| index.add_pack(pack.0, &pack.1));
+        guard(&self.unindexed).push(pack);
+    }
+
+    /// Claims a blob for storing. False: somebody else has it.
+    fn claim(&self, id: Id, kind: BlobKind) -> bool {
+        let mut known = guard(&self.known);
+        !known.index.contains(id, kind) && known.pending.insert((kind, id))
+    }
+
+    fn run_uploader(&self, packs: &Receiver<FullPack>) {
+        let mut nonces = Nonces::default();
+        for pack in packs {
+            if self.failed.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Err(error) = self.upload(&mut nonces, pack) {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn hand_over(&self, uploads: Option<&Sender<FullPack>>, pack: FullPack) -> Result<()> {
+        match uploads {
+            None => self.upload(&mut Nonces::default(), pack),
+            Some(uploads) => uploads.send(pack).map_err(|_| self.take_failure()),
+        }
+    }
+
+    fn upload(&self, nonces: &mut Nonces, pack: FullPack) -> Result<()> {
+        self.progress.check_cancelled()?;
+        let (bytes, blobs) = pack.seal(&self.files.key, nonces)?;
+        let id = Id::of(&bytes);
+        self.files.store.put(&FileKind::Pack.object_name(id), &bytes)?;
+        self.stored_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.progress.step("pack stored");
+        drop(bytes);
+        {
+            let mut known = guard(&self.known);
+            known.index.add_pack(id, &blobs);
+            for blob in &blobs {
+                known.pending.remove(&(blob.kind, blob.id));
+            }
+        }
+        guard(&self.unindexed).push((id, blobs));
+        self.save_index(index_file::BLOBS_PER_FILE)
+    }
+
+    /// Writes an index file when at least so many blobs wait for one.
+    fn save_index(&self, blobs_min: usize) -> Result<()> {
+        let packs = {
+            let mut unindexed = guard(&self.unindexed);
+            if unindexed.iter().map(|(_, blobs)| blobs.len()).sum::<usize>() < blobs_min {
+                return Ok(());
+            }
+            std::mem::take(&mut *unindexed)
+        };
+        for packs in split(&packs) {
+            let (_, bytes) = self.files.save(FileKind::Index, &index_file::encode(packs)?)?;
+            self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.progress.step("index stored");
+        }
+        Ok(())
+    }
+}
+
+/// Splits packs into index files of about [`BLOBS_PER_FILE`](index_file::BLOBS_PER_FILE) blobs.
+pub fn split(packs: &[index_file::PackContent]) -> impl Iterator<Item = &[index_file::PackContent]> {
+    let mut rest = packs;
+    std::iter::from_fn(move || {
+        let mut blobs = 0;
+        let fits = |pack: &&index_file::PackContent| {
+            blobs += pack.1.len();
+            blobs <= index_file::BLOBS_PER_FILE
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (file, later) = rest.split_at(count);
+        rest = later;
+        (!file.is_empty()).then_some(file)
+    })
+}
+
+/// Does the work of one thread.
+struct Worker {
+    shared: Arc<Shared>,
+    packed: Packed,
+    uploads: Option<Sender<FullPack>>,
+    /// Random bits that choose the open pack.
+    lots: u64,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, uploads: Option<Sender<FullPack>>) -> Result<Self> {
+        let packed = Packed::new(shared.options.level, shared.files.compress)?;
+        Ok(Self { shared, packed, uploads, lots: 1 })
+    }
+
+    fn run(&mut self, batches: &Receiver<Batch>, named: &Sender<Named>, buffers: &Sender<Vec<u8>>) {
+        for mut batch in batches {
+            if self.shared.failed.load(Ordering::Relaxed) {
+                break;
+            }
+            match self.store(&batch) {
+                // Nobody listens any more when the writer was dropped.
+                Ok(ids) if !batch.tree => _ = named.send((batch.first, ids)),
+                Ok(_) => {}
+                Err(error) => {
+                    self.shared.fail(error);
+                    break;
+                }
+            }
+            batch.bytes.clear();
+            let _ = buffers.try_send(batch.bytes);
+        }
+    }
+
+    fn store(&mut self, batch: &Batch) -> Result<Vec<Id>> {
+        let kind = if batch.tree { BlobKind::Tree } else { BlobKind::Data };
+        let mut ids = Vec::with_capacity(batch.ends.len());
+        let mut start = 0;
+        for &end in &batch.ends {
+            let plain = &batch.bytes[start..end];
+            start = end;
+            let id = Id::of(plain);
+            ids.push(id);
+            if self.shared.claim(id, kind) {
+                self.pack(id, kind, plain)?;
+            }
+        }
+        Ok(ids)
+    }
+
+    fn pack(&mut self, id: Id, kind: BlobKind, plain: &[u8]) -> Result<()> {
+        self.packed.seal(&self.shared.files.key, kind, plain)?;
+        let place = if kind == BlobKind::Tree { DATA_PACKS } else { self.draw()? };
+        let full = {
+            let mut open = guard(&self.shared.open[place]);
+            let pack_size_bytes = self.shared.options.pack_size_bytes;
+            let full = open.take_if_full(&self.packed, pack_size_bytes);
+            open.add(id, kind, &self.packed, pack_size_bytes + HEADER_ROOM_BYTES);
+            full
+        };
+        full.map_or(Ok(()), |full| self.shared.hand_over(self.uploads.as_ref(), full))
+    }
+
+    fn draw(&mut self) -> Result<usize> {
+        if self.lots == 1 {
+            let mut bytes = [0; 8];
+            fill_random(&mut bytes)?;
+            self.lots = u64::from_le_bytes(bytes) | 1 << 63;
+        }
+        let lot = self.lots & 1;
+        self.lots >>= 1;
+        Ok(lot as usize)
+    }
+}
