@@ -9,6 +9,7 @@ use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::State;
 use crate::restore::journal::write_durably;
+use crate::repository::{self, Pruned};
 use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
 use crate::storage::Location;
@@ -33,6 +34,8 @@ pub struct Cleaned {
     pub freed_bytes: u64,
     /// Restores that can no longer be undone.
     pub expired_restores: Vec<Id>,
+    /// What became of the repository, where there is one.
+    pub repository: Option<Pruned>,
 }
 
 /// What a cleanup would remove, and why everything else stays.
@@ -75,10 +78,12 @@ pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<C
         }
     }
     room.sweep()?;
+    let repository = repository::prune(room, progress)?;
     let details = serde_json::json!({ "removed": plan.remove.iter().map(|going| &going.id).collect::<Vec<_>>(), "freedBytes": freed_bytes });
     room.audit(actor, "cleanup", None, Ok(()), details)?;
     tracing::info!(removed = plan.remove.len(), kept = plan.keep.len(), freed_bytes, "cleanup finished");
-    Ok(Cleaned { plan, freed_bytes, expired_restores: expired.into_iter().map(|record| record.id).collect() })
+    let expired_restores = expired.into_iter().map(|record| record.id).collect();
+    Ok(Cleaned { plan, freed_bytes, expired_restores, repository })
 }
 
 /// Deletes one backup because somebody says so.
@@ -124,8 +129,10 @@ fn remove(room: &Room, record: &BackupRecord, progress: &Arc<dyn Progress>) -> R
     progress.step("cleanup.noted");
     room.catalog.backup_forget(&record.id)?;
     progress.step("cleanup.unlisted");
-    if let Some(Location::Archive { store, name }) = location {
-        remove_archive(store.as_ref(), &name, progress)?;
+    match location {
+        Some(Location::Archive { store, name }) => remove_archive(store.as_ref(), &name, progress)?,
+        Some(Location::Snapshot { repository: folder, snapshot }) => repository::forget(room, &folder, &snapshot)?,
+        None => {}
     }
     room.locks.forget(&record.id)?;
     note.take_away()?;
@@ -152,6 +159,12 @@ pub(crate) fn finish_removals(room: &Room, progress: &Arc<dyn Progress>) -> Resu
         room.catalog.backup_forget(&note.id)?;
         for object in objects.iter().filter(|object| naming::id_in_name(&object.name).as_ref() == Some(&note.id)) {
             remove_archive(room.store.as_ref(), &object.name, progress)?;
+        }
+        if let Some((record, _)) = repository::backup_of(room, &note.id)?
+            && let Some(Location::Snapshot { repository: folder, snapshot }) =
+                record.location.as_deref().map(|text| Location::parse(room, text)).transpose()?
+        {
+            repository::forget(room, &folder, &snapshot)?;
         }
         room.locks.forget(&note.id)?;
         note.take_away()?;

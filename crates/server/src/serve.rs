@@ -69,7 +69,7 @@ pub fn serve(options: ServeOptions) -> Result<()> {
         .build()
         .map_err(|cause| Error::io("starting the service's threads", cause))?;
     let result = runtime.block_on(async {
-        let mut service = Service::start(options).await?;
+        let mut service = Service::start(options)?;
         // Without systemd there is nobody to notify.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         until_told_to_stop(&mut service).await?;
@@ -111,8 +111,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens, and starts everything that runs by itself.
-    pub async fn start(options: ServeOptions) -> Result<Self> {
+    /// Listens, and starts everything that runs by itself. Called inside a runtime.
+    pub fn start(options: ServeOptions) -> Result<Self> {
         let app = App::new(options.catalog, options.strongroom, options.clock);
         let config = app.strongroom.config();
         let alone = alone(&config.state_dir)?;

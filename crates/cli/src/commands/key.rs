@@ -53,11 +53,15 @@ fn rotate(session: &Session) -> Result<Report> {
         ));
     }
     let new = Key::generate()?;
+    let room = session.room()?;
+    // The repository first: a key file too many does no harm, a key that opens nothing would.
+    engine::repository::add_key(&room, &new)?;
     let older: Vec<_> = std::iter::once(old).chain(previous).map(|key| key.expose_hex().to_string()).collect();
     let path = session.config.folder.join(".env");
     env_file::set(&path, &[("BACKUP_PREVIOUS_KEYS", &older.join(",")), ("BACKUP_ENCRYPTION_KEY", &new.expose_hex())])?;
     let details = json!({ "from": old.fingerprint(), "to": new.fingerprint() });
-    session.room()?.audit(&session.actor, "key-rotate", None, Ok(()), details)?;
+    engine::repository::remove_key(&room, old, &new)?;
+    room.audit(&session.actor, "key-rotate", None, Ok(()), details)?;
     let text = format!(
         "New backups use the key {}; older ones stay readable with {}.\nMake a new recovery kit now: strongroom key recovery-kit",
         new.fingerprint(),

@@ -8,6 +8,8 @@ mod documents;
 mod full_disk;
 mod keys;
 mod main_job;
+mod repository;
 mod restore;
 mod retention;
+mod server_databases;
 mod support;

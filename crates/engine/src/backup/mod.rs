@@ -17,7 +17,7 @@ use crate::manifest::{ComponentManifest, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
 use crate::scratch::Scratch;
 use crate::source::{Context, Source};
-use crate::{Error, ErrorKind, Result, component, hooks, sidecar, storage};
+use crate::{Error, ErrorKind, Result, component, hooks, repository, sidecar, storage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,9 +64,9 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
     let mut sources = capture(room, job, &context)?;
     let captured_at = room.now();
     progress.step("backup.captured");
-    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch)?;
+    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch, progress)?;
     progress.step("backup.committed");
-    complete(room, job, record, &manifest, &committed).inspect_err(|_| discard(room, &committed))?;
+    complete(room, job, record, &manifest, &committed).inspect_err(|_| discard(room, job, &committed))?;
     progress.step("backup.sidecar");
     Ok(manifest)
 }
@@ -92,8 +92,9 @@ fn write(
     captured_at: Timestamp,
     context: &Context<'_>,
     scratch: &Scratch,
+    progress: &Arc<dyn Progress>,
 ) -> Result<(Manifest, Committed)> {
-    let mut writer = storage::create(room, job, scratch.path())?;
+    let mut writer = storage::create(room, job, scratch.path(), progress)?;
     let mut components = Vec::new();
     for (name, source) in sources {
         let expected = room.catalog.component_bytes_last(&job.plan, name)?;
@@ -112,7 +113,7 @@ fn write(
 fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manifest, committed: &Committed) -> Result<()> {
     let now = room.now();
     let partial = manifest.components.iter().any(|component| component.state != State::Succeeded);
-    let location = storage::Location::committed(room, committed);
+    let location = storage::Location::committed(room, job.format, committed);
     record.location = Some(location.text());
     record.bytes = Some(committed.stored_bytes);
     record.sha256 = committed.sha256.map(hex::encode);
@@ -167,11 +168,15 @@ fn give_up(room: &Room, job: &Job, record: BackupRecord, error: Error) -> Error 
     error
 }
 
-fn discard(room: &Room, committed: &Committed) {
-    for name in [committed.location.clone(), crate::naming::sidecar_name(&committed.location)] {
-        if let Err(error) = room.store.remove(&name) {
-            tracing::error!(%error, name, "a half-finished backup could not be removed");
+fn discard(room: &Room, job: &Job, committed: &Committed) {
+    let removed = match storage::Location::committed(room, job.format, committed) {
+        storage::Location::Snapshot { repository: folder, snapshot } => repository::forget(room, &folder, &snapshot),
+        storage::Location::Archive { store, name } => {
+            store.remove(&crate::naming::sidecar_name(&name)).and_then(|()| store.remove(&name))
         }
+    };
+    if let Err(error) = removed {
+        tracing::error!(%error, location = committed.location, "a half-finished backup could not be removed");
     }
 }
 

@@ -87,7 +87,7 @@ impl Setup {
         }
         if self.second_plan {
             let mut second = config.plans[0].clone();
-            second.name = "second".to_owned();
+            "second".clone_into(&mut second.name);
             config.plans.push(second);
         }
         if let Some(notify) = &self.notify {
@@ -119,7 +119,7 @@ pub struct Kit {
     pub clock: Arc<dyn Clock>,
     pub address: SocketAddr,
     pub setup_link: Option<String>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     service: Option<Service>,
 }
 
@@ -144,7 +144,7 @@ impl Kit {
             clock: Arc::clone(&clock),
             on_ready: Box::new(|_| {}),
         };
-        let service = runtime.block_on(Service::start(options)).unwrap();
+        let service = runtime.block_on(async { Service::start(options) }).unwrap();
         Self {
             folder: Some(folder),
             fake,
@@ -152,7 +152,7 @@ impl Kit {
             clock,
             address: service.address,
             setup_link: service.setup_link.clone(),
-            runtime,
+            runtime: Some(runtime),
             service: Some(service),
         }
     }
@@ -161,29 +161,18 @@ impl Kit {
         &self.service.as_ref().unwrap().app
     }
 
-    /// Ends as `kill -9` would and starts again on the same catalog.
+    /// Ends as `kill -9` would and starts again on the same catalog. Work that waits at the gate never goes on.
     pub fn crash(mut self) -> Self {
         self.service.take().unwrap().abandon();
-        let folder = self.folder.take().unwrap();
-        let fake = Arc::new(Fake::new(
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.clock),
-            Config::clone(&self.fake.config.lock().unwrap()),
-        ));
-        Self::with(folder, fake)
+        self.runtime.take().unwrap().shutdown_background();
+        Self::with(self.folder.take().unwrap(), Arc::new(self.fake.successor()))
     }
 
     /// Stops as SIGTERM would and starts again on the same catalog.
     pub fn restart(mut self) -> Self {
         let service = self.service.take().unwrap();
-        self.runtime.block_on(service.stop());
-        let folder = self.folder.take().unwrap();
-        let fake = Arc::new(Fake::new(
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.clock),
-            Config::clone(&self.fake.config.lock().unwrap()),
-        ));
-        Self::with(folder, fake)
+        self.runtime.as_ref().unwrap().block_on(service.stop());
+        Self::with(self.folder.take().unwrap(), Arc::new(self.fake.successor()))
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -261,9 +250,9 @@ impl Kit {
 
 impl Drop for Kit {
     fn drop(&mut self) {
-        self.fake.gate.open();
-        if let Some(service) = self.service.take() {
-            self.runtime.block_on(service.stop());
+        if let (Some(service), Some(runtime)) = (self.service.take(), &self.runtime) {
+            self.fake.gate.open();
+            runtime.block_on(service.stop());
         }
     }
 }

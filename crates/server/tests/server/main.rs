@@ -1,5 +1,7 @@
 //! The service over real HTTP on a loopback port, above an engine that works in memory.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be done fails the test")]
+
 mod access;
 mod api;
 mod downloads;

@@ -127,7 +127,7 @@ pub fn read(client: &mut Client) -> Result<Layout> {
             "SELECT nspname::text FROM pg_catalog.pg_namespace
               WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname::text COLLATE \"C\"",
         )?,
-        extensions: names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")?,
+        extensions: extensions(client)?,
         roles: names(client, ROLES)?,
         tables: tables(client)?,
         sequences,
@@ -141,6 +141,11 @@ pub fn read(client: &mut Client) -> Result<Layout> {
               WHERE d.datname = pg_catalog.current_database() ORDER BY 1",
         )?,
     })
+}
+
+/// Names of extensions, sorted.
+pub fn extensions(client: &mut Client) -> Result<Vec<String>> {
+    names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")
 }
 
 /// Tables whose rows are dumped.

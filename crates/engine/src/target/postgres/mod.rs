@@ -7,6 +7,7 @@
 
 mod admin;
 mod filling;
+mod in_place;
 mod inspect;
 mod json;
 mod load;
@@ -54,12 +55,22 @@ pub struct PostgresTarget {
     place: Place,
     manifest: Option<ComponentManifest>,
     filling: Option<Filling>,
+    /// The measured transaction that waits for its commit, where databases may not be renamed.
+    uncommitted: Option<postgres::Client>,
 }
 
 impl PostgresTarget {
     /// The component's name and settings, what the binary found in the environment, and where to. Nothing is connected yet.
     pub fn new(name: &str, settings: &ServerDatabaseSettings, client: ClientSettings, place: Place) -> Self {
-        Self { name: name.to_owned(), settings: settings.clone(), client, place, manifest: None, filling: None }
+        Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            client,
+            place,
+            manifest: None,
+            filling: None,
+            uncommitted: None,
+        }
     }
 
     /// Where the component is live, or the new database.
@@ -98,6 +109,11 @@ impl PostgresTarget {
         })
     }
 
+    /// What became of a restore within one transaction.
+    fn was_committed(&self, record: &Record) -> Result<bool> {
+        record.transaction.as_ref().map_or(Ok(false), |id| in_place::was_committed(&self.address()?, id))
+    }
+
     fn connections(&self) -> usize {
         self.settings.connections.unwrap_or(2).clamp(1, 32) as usize
     }
@@ -119,6 +135,11 @@ impl PostgresTarget {
         }
         let (id, folder) = self.live()?;
         let old_oid = names::oid_of(&mut maintenance, &address.database)?;
+        if !in_place::may_rename(&mut maintenance, &address.database)? {
+            Record::new(&address.database, id, old_oid).save(folder, &self.name)?;
+            context.progress.step("postgres.recorded");
+            return in_place::begin(&address, layout, context.disconnect_clients);
+        }
         if let Some(earlier) = Record::load(folder, &self.name)? {
             refuse_after_swap(&mut maintenance, &earlier)?;
             let oid = names::oid_of(&mut maintenance, &earlier.beside)?;
@@ -201,10 +222,17 @@ impl Target for PostgresTarget {
         self.filling()?;
         let Some(filling) = self.filling.take() else { return Err(Error::internal("the filling is gone")) };
         context.progress.phase(&format!("building indexes of {}", self.name), None);
+        let within_transaction = filling.is_within_transaction();
         let loaded = filling.complete(context)?;
         context.progress.step("postgres.loaded");
         context.progress.phase(&format!("comparing {}", self.name), None);
-        let figures = loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?;
+        let figures = if within_transaction {
+            let (figures, client) = loaded.measure_within_transaction(context, expected.as_ref())?;
+            self.uncommitted = Some(client);
+            figures
+        } else {
+            loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?
+        };
         self.manifest = expected;
         if let Place::Live { state_folder, .. } = &self.place
             && let Some(mut record) = self.record()?
@@ -218,6 +246,15 @@ impl Target for PostgresTarget {
 
     fn swap(&mut self, context: &Context<'_>) -> Result<()> {
         let record = self.finished_record()?;
+        if let Some(mut client) = self.uncommitted.take() {
+            let (_, folder) = self.live()?;
+            in_place::commit(&mut client, record, |record| record.save(folder, &self.name))?;
+            context.progress.step("postgres.swap.renamed");
+            return Ok(());
+        }
+        if record.new_oid.is_none() {
+            return if self.was_committed(&record)? { Ok(()) } else { Err(in_place::rolled_back()) };
+        }
         swap::exchange(&self.address()?, &record, Direction::Forth, context.disconnect_clients)?;
         context.progress.step("postgres.swap.renamed");
         Ok(())
@@ -225,6 +262,10 @@ impl Target for PostgresTarget {
 
     fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
         let record = self.finished_record()?;
+        if record.new_oid.is_none() {
+            self.uncommitted = None;
+            return if self.was_committed(&record)? { Err(in_place::no_way_back()) } else { Ok(()) };
+        }
         swap::exchange(&self.address()?, &record, Direction::Back, context.disconnect_clients)?;
         context.progress.step("postgres.swap_back.renamed");
         Ok(())
@@ -238,6 +279,7 @@ impl Target for PostgresTarget {
             };
         }
         self.filling = None;
+        self.uncommitted = None;
         let Some(record) = self.record()? else { return Ok(()) };
         let address = self.address()?;
         let mut client = admin::connect_maintenance(&address, &address.database)?;

@@ -64,8 +64,20 @@ fn literal(declared: &'static str) -> BoxedStrategy<String> {
 
 fn column(rows: usize) -> impl Strategy<Value = Column> {
     const TYPES: [&str; 14] = [
-        "bigint", "double precision", "real", "numeric", "boolean", "bytea", "text[]", "jsonb", "timestamptz", "interval",
-        "varbit", "uuid", "int8multirange", "text",
+        "bigint",
+        "double precision",
+        "real",
+        "numeric",
+        "boolean",
+        "bytea",
+        "text[]",
+        "jsonb",
+        "timestamptz",
+        "interval",
+        "varbit",
+        "uuid",
+        "int8multirange",
+        "text",
     ];
     prop::sample::select(&TYPES[..]).prop_flat_map(move |declared| {
         prop::collection::vec(prop::option::weighted(0.9, literal(declared)), rows)

@@ -208,3 +208,43 @@ fn no_password_is_ever_shown() {
     let pgpass = ClientSettings { pgpass: Some("127.0.0.1:*:*:locked:geheim\n".to_owned().into()), ..client() };
     assert_eq!(check_privileges(&settings(&url("")), &pgpass).unwrap(), Vec::<String>::new());
 }
+
+/// A writer whose server dies while it takes the first table.
+struct Killing<'a>(&'a Server);
+
+impl vault::EntryWriter for Killing<'_> {
+    fn write(&mut self, entry: &vault::Entry, content: Option<&mut dyn vault::Content>) -> engine::Result<vault::Outcome> {
+        let mut reader = content.unwrap().open().unwrap();
+        if entry.path.starts_with(b"data") || entry.path.as_bytes() == b"database.json" {
+            self.0.crash();
+        }
+        let bytes = std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| vault::error::from_io("copying", e))?;
+        Ok(vault::Outcome::Stored { bytes, padded_bytes: 0 })
+    }
+
+    fn commit(self: Box<Self>, _manifest: &[u8]) -> engine::Result<vault::Committed> {
+        panic!("a backup that failed was committed")
+    }
+}
+
+#[test]
+fn a_server_that_dies_while_it_is_dumped_fails_the_backup() {
+    for export in [Export::Native, Export::Json] {
+        let mut server = Server::start();
+        server.sql("postgres", "CREATE TABLE a AS SELECT repeat('x', 1000) FROM generate_series(1, 60000)");
+        server.sql("postgres", "CREATE TABLE b AS SELECT * FROM a; CREATE TABLE c AS SELECT * FROM a; CREATE TABLE d AS SELECT * FROM a");
+        let scratch = tempfile::tempdir().unwrap();
+        let context = Context {
+            progress: &Silent,
+            scratch: scratch.path(),
+            hash_key: HASH_KEY,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            deduplicating: false,
+        };
+        let mut source = PostgresSource::new("database", &settings(&server.url("postgres")), client(), export);
+        source.capture(&context).unwrap();
+        let error = source.read(&context, &mut Killing(&server)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database, "{error}");
+        server.kill();
+    }
+}

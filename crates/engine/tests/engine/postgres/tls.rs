@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use testkit::postgres::Server;
 
 fn openssl(folder: &Path, arguments: &str) {
-    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
+    let output =
+        Command::new("openssl").current_dir(folder).args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -18,13 +19,18 @@ fn sign(folder: &Path, name: &str, subject: &str, extension: &str) {
     openssl(folder, &format!("req -new -newkey rsa:2048 -nodes -subj {subject} -keyout {name}.key -out {name}.csr"));
     openssl(
         folder,
-        &format!("x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.crt"),
+        &format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.crt"
+        ),
     );
 }
 
 fn certificates(folder: &Path) {
     for ca in ["ca", "other"] {
-        openssl(folder, &format!("req -x509 -newkey rsa:2048 -nodes -subj /CN={ca} -days 2 -keyout {ca}.key -out {ca}.crt"));
+        openssl(
+            folder,
+            &format!("req -x509 -newkey rsa:2048 -nodes -subj /CN={ca} -days 2 -keyout {ca}.key -out {ca}.crt"),
+        );
     }
     sign(folder, "server", "/CN=localhost", "subjectAltName=DNS:localhost");
     sign(folder, "client", "/CN=postgres", "extendedKeyUsage=clientAuth");
