@@ -21,6 +21,8 @@ pub fn start(settings: &LogSettings, folder: &Path, verbose: u8) -> Result<(), S
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
+    let unusable = |cause: &dyn std::fmt::Display| format!("no log is written: {} cannot be used: {cause}", folder.display());
+    std::fs::create_dir_all(folder).map_err(|cause| unusable(&cause))?;
     let file = |prefix: &str| {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
@@ -28,7 +30,7 @@ pub fn start(settings: &LogSettings, folder: &Path, verbose: u8) -> Result<(), S
             .filename_suffix("log")
             .max_log_files(settings.keep.max(1) as usize)
             .build(folder)
-            .map_err(|cause| format!("no log is written: {} cannot be used: {cause}", folder.display()))
+            .map_err(|cause| unusable(&cause))
     };
     let (combined, errors) = (file("combined-")?, file("error-")?.with_max_level(Level::ERROR));
     let writer = combined.and(errors);
