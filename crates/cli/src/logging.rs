@@ -1,4 +1,4 @@
-//! The log files of C16: `combined-<date>.log` and `error-<date>.log`, a file a day, the oldest removed.
+//! The log files: `combined-.<date>.log` and `error-.<date>.log`, a file a day, the oldest removed.
 //!
 //! Standard output belongs to results and standard error to people: the log goes to files only. Secrets do not reach it,
 //! because they live in types that do not print.

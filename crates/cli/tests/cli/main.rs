@@ -4,6 +4,7 @@ mod bad_input;
 mod by_hand;
 mod config;
 mod crash;
+mod documents;
 mod full_disk;
 mod keys;
 mod main_job;
