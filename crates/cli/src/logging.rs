@@ -21,7 +21,8 @@ pub fn start(settings: &LogSettings, folder: &Path, verbose: u8) -> Result<(), S
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let unusable = |cause: &dyn std::fmt::Display| format!("no log is written: {} cannot be used: {cause}", folder.display());
+    let unusable =
+        |cause: &dyn std::fmt::Display| format!("no log is written: {} cannot be used: {cause}", folder.display());
     std::fs::create_dir_all(folder).map_err(|cause| unusable(&cause))?;
     let file = |prefix: &str| {
         RollingFileAppender::builder()

@@ -84,7 +84,9 @@ fn read_inputs(global: &Global) -> Result<ConfigInputs> {
     let file = global.config.as_ref().map(|file| current.join(file));
     let (toml, dotenv) = read_files(&folder, file.as_deref())?;
     // What is not UTF-8 cannot be one of our variables.
-    let env: BTreeMap<_, _> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let env: BTreeMap<_, _> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let overrides = global.overrides.iter().map(|pair| parse_override(pair)).collect::<Result<_>>()?;
     Ok(ConfigInputs { folder, toml, dotenv, env, overrides })
 }
@@ -93,7 +95,9 @@ type TextFile = Option<(PathBuf, String)>;
 
 fn read_files(folder: &Path, named: Option<&Path>) -> Result<(TextFile, TextFile)> {
     let toml = match named {
-        Some(path) => Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?)),
+        Some(path) => {
+            Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?))
+        }
         None => read_optional(&folder.join(CONFIG_FILE))?,
     };
     Ok((toml, read_optional(&folder.join(".env"))?))
@@ -109,7 +113,11 @@ fn read_optional(path: &Path) -> Result<TextFile> {
 
 fn parse_override(pair: &str) -> Result<(String, String)> {
     let (key, value) = pair.split_once('=').ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("--set {pair}: a key and a value are wanted"), "Write it as --set retention.daily=14.")
+        Error::new(
+            ErrorKind::Usage,
+            format!("--set {pair}: a key and a value are wanted"),
+            "Write it as --set retention.daily=14.",
+        )
     })?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
@@ -118,7 +126,8 @@ fn parse_override(pair: &str) -> Result<(String, String)> {
 pub fn surroundings() -> Surroundings {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let home = || variable("HOME").map(|home| Path::new(&home).join(".pgpass"));
-    let pgpass = variable("PGPASSFILE").map(PathBuf::from).or_else(home).and_then(|path| std::fs::read_to_string(path).ok());
+    let pgpass =
+        variable("PGPASSFILE").map(PathBuf::from).or_else(home).and_then(|path| std::fs::read_to_string(path).ok());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let user = variable("PGUSER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
     let tool_folders = std::env::split_paths(&path).collect();

@@ -8,8 +8,8 @@
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::State;
-use crate::restore::journal::write_durably;
 use crate::repository::{self, Pruned};
+use crate::restore::journal::write_durably;
 use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
 use crate::storage::Location;
@@ -19,9 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vault::error::IoContext;
 use vault::{Progress, Store};
-
-/// The steps that a cleanup reports.
-pub const STEPS: &[&str] = &["cleanup.noted", "cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
 
 /// What a cleanup did.
 #[derive(Debug, Serialize)]
@@ -46,7 +43,10 @@ pub fn plan(room: &Room) -> Result<RetentionPlan> {
 fn candidates(room: &Room) -> Result<Vec<Candidate>> {
     let restores = room.catalog.restores()?;
     let undo_until = |id: &Id| {
-        restores.iter().find(|restore| restore.pre_restore_id.as_ref() == Some(id)).and_then(|restore| restore.undo_until)
+        restores
+            .iter()
+            .find(|restore| restore.pre_restore_id.as_ref() == Some(id))
+            .and_then(|restore| restore.undo_until)
     };
     let candidate = |record: BackupRecord| {
         Ok(Candidate {
@@ -87,7 +87,13 @@ pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<C
 }
 
 /// Deletes one backup because somebody says so.
-pub fn delete(room: &Room, wanted: &str, force: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
+pub fn delete(
+    room: &Room,
+    wanted: &str,
+    force: bool,
+    actor: &Actor,
+    progress: &Arc<dyn Progress>,
+) -> Result<BackupRecord> {
     let _lock = room.lock_everything("delete")?;
     let record = room.catalog.backup(wanted)?;
     let allowed = may_delete(room, &record, force);
@@ -188,7 +194,12 @@ impl Note {
     }
 
     fn all(room: &Room) -> Result<Vec<Self>> {
-        let Ok(entries) = std::fs::read_dir(room.state_folder().join("removing")) else { return Ok(Vec::new()) };
+        let folder = room.state_folder().join("removing");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(Error::io(format!("looking into {}", folder.display()), cause)),
+        };
         let note = |entry: std::fs::DirEntry| {
             let id = Id::parse(&entry.file_name().to_string_lossy()).ok()?;
             Some(Self { id, path: entry.path() })

@@ -25,7 +25,10 @@ pub fn user(command: &UserCommand, session: &Session) -> Result<Report> {
         UserCommand::Remove { name } => {
             room.catalog.user_remove(name)?;
             room.audit(&session.actor, "user-remove", Some(name), Ok(()), json!({}))?;
-            Ok(Report::done(json!({ "name": name, "removed": true }), format!("{name} is removed; their sessions are over.")))
+            Ok(Report::done(
+                json!({ "name": name, "removed": true }),
+                format!("{name} is removed; their sessions are over."),
+            ))
         }
     }
 }
@@ -48,7 +51,11 @@ fn add(name: &str, role: Role, session: &Session, room: &Room) -> Result<Report>
 
 fn set_password(name: &str, session: &Session, room: &Room) -> Result<Report> {
     if room.catalog.user(name)?.is_none() {
-        return Err(Error::new(ErrorKind::NotFound, format!("there is no user {name:?}"), "`strongroom user list` shows them."));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("there is no user {name:?}"),
+            "`strongroom user list` shows them.",
+        ));
     }
     let chosen = new_password()?;
     room.catalog.user_change(name, None, Some(&password::hash(chosen.text())?), None)?;
@@ -62,7 +69,13 @@ fn list(room: &Room) -> Result<Report> {
     let document = users.iter().map(|user| {
         json!({ "name": user.name, "role": user.role.name(), "createdAt": user.created_at, "signedInAt": user.signed_in_at })
     });
-    let row = |user: &User| [user.name.clone(), user.role.name().to_owned(), user.signed_in_at.map_or_else(|| "never".to_owned(), units::time)];
+    let row = |user: &User| {
+        [
+            user.name.clone(),
+            user.role.name().to_owned(),
+            user.signed_in_at.map_or_else(|| "never".to_owned(), units::time),
+        ]
+    };
     let text = table(["NAME", "ROLE", "LAST SIGNED IN"], users.iter().map(row));
     Ok(Report::done(document.collect(), text))
 }
@@ -99,7 +112,8 @@ fn new_password() -> Result<NewPassword> {
         return Ok(NewPassword::Typed(typed));
     }
     let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes).map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
     Ok(NewPassword::Made(hex::encode(bytes)))
 }
 
@@ -140,18 +154,28 @@ pub fn token(command: &TokenCommand, session: &Session) -> Result<Report> {
         TokenCommand::Create { name, scopes, expires_days } => {
             let scopes = scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<_>>()?;
             let expires_at = expires_days.map(|days| in_days(room.now(), days)).transpose()?;
-            let (secret, token) = token::create(&room.catalog, name, scopes, expires_at, &session.actor.name, room.now())?;
+            let (secret, token) =
+                token::create(&room.catalog, name, scopes, expires_at, &session.actor.name, room.now())?;
             let mut document = described(&token);
             room.audit(&session.actor, "token-create", Some(name), Ok(()), document.clone())?;
             document["token"] = json!(secret);
-            Ok(Report::done(document, format!("{secret}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer …`.")))
+            Ok(Report::done(
+                document,
+                format!("{secret}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer …`."),
+            ))
         }
         TokenCommand::List => {
             let tokens = room.catalog.tokens()?;
             let row = |token: &Token| {
                 let scopes = token.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(", ");
                 let expires = token.expires_at.map_or_else(|| "never".to_owned(), units::time);
-                [token.id.to_string(), token.name.clone(), scopes, expires, token.used_at.map_or_else(|| "never".to_owned(), units::time)]
+                [
+                    token.id.to_string(),
+                    token.name.clone(),
+                    scopes,
+                    expires,
+                    token.used_at.map_or_else(|| "never".to_owned(), units::time),
+                ]
             };
             let text = table(["ID", "NAME", "SCOPES", "EXPIRES", "LAST USED"], tokens.iter().map(row));
             Ok(Report::done(tokens.iter().map(described).collect(), text))
@@ -165,8 +189,13 @@ pub fn token(command: &TokenCommand, session: &Session) -> Result<Report> {
 }
 
 fn in_days(now: Timestamp, days: u32) -> Result<Timestamp> {
-    now.checked_add(Span::new().hours(i64::from(days) * 24))
-        .map_err(|_| Error::new(ErrorKind::Usage, format!("{days} days are too many"), "Leave --expires-days out for a token without an end."))
+    now.checked_add(Span::new().hours(i64::from(days) * 24)).map_err(|_| {
+        Error::new(
+            ErrorKind::Usage,
+            format!("{days} days are too many"),
+            "Leave --expires-days out for a token without an end.",
+        )
+    })
 }
 
 fn described(token: &Token) -> Value {

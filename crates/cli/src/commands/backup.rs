@@ -52,7 +52,9 @@ pub fn summary(record: &BackupRecord) -> String {
         ));
     }
     let stored = if record.trust.re_read.is_some() { "Stored, read back and hashed." } else { "Stored." };
-    text.push_str(&format!("\n{stored} Not proven yet: `strongroom drill` restores it into a scratch place and compares."));
+    text.push_str(&format!(
+        "\n{stored} Not proven yet: `strongroom drill` restores it into a scratch place and compares."
+    ));
     text
 }
 

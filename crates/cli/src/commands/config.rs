@@ -31,7 +31,8 @@ pub fn doctor(session: &Session) -> Result<Report> {
     // A backup folder that cannot be opened is a finding, not an end.
     let room = session.room();
     let catalog = room.as_ref().ok().map(|room| &*room.catalog);
-    let mut checks = engine::examine::examine(&session.config, catalog, &crate::session::surroundings(), jiff::Timestamp::now());
+    let mut checks =
+        engine::examine::examine(&session.config, catalog, &crate::session::surroundings(), jiff::Timestamp::now());
     if let Err(error) = &room {
         checks.push(doctor::Check::from_error("records", error));
     }

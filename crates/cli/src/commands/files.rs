@@ -32,7 +32,13 @@ pub fn run(arguments: &Files, session: &Session) -> Result<Report> {
         return Ok(Report::printed());
     }
     listed?;
-    let closing = if !session.json { "" } else if first { "[]\n" } else { "]\n" };
+    let closing = if !session.json {
+        ""
+    } else if first {
+        "[]\n"
+    } else {
+        "]\n"
+    };
     match out.write_all(closing.as_bytes()).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(cause).doing(|| "writing to standard output"),
         _ => Ok(Report::printed()),

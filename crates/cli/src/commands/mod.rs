@@ -57,5 +57,6 @@ pub fn run(arguments: Arguments) -> Result<Report> {
 
 /// A value as JSON; our own types always are.
 fn json(value: impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|cause| vault::Error::internal(format!("a result cannot be written as JSON: {cause}")))
+    serde_json::to_value(value)
+        .map_err(|cause| vault::Error::internal(format!("a result cannot be written as JSON: {cause}")))
 }

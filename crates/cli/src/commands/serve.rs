@@ -40,7 +40,10 @@ fn announce(ready: &Ready, as_json: bool) {
     let _ = if as_json {
         writeln!(out, "{}", serde_json::json!({ "url": ready.url, "setupLink": ready.setup_link }))
     } else {
-        let setup = ready.setup_link.as_ref().map(|link| format!("\nNobody can sign in yet. Make the first administrator, once, here:\n  {link}\n"));
+        let setup = ready
+            .setup_link
+            .as_ref()
+            .map(|link| format!("\nNobody can sign in yet. Make the first administrator, once, here:\n  {link}\n"));
         writeln!(out, "Strongroom is at {}\n{}", ready.url, setup.unwrap_or_default())
     };
     let _ = out.flush();

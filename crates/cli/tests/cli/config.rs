@@ -1,6 +1,7 @@
 //! Configuration, init and doctor.
 
 use crate::support::{App, KEY, Outcome};
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn init_makes_a_key_that_nobody_else_can_read_and_a_backup_works_after_it() {
@@ -10,7 +11,6 @@ fn init_makes_a_key_that_nobody_else_can_read_and_a_backup_works_after_it() {
     let outcome = app.run(&["init"]);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     assert!(outcome.stdout.contains("RECOVERY KIT"));
-    use std::os::unix::fs::PermissionsExt;
     let env = app.path().join(".env");
     assert_eq!(std::fs::metadata(&env).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(std::fs::read_to_string(&env).unwrap().contains("DATABASE_URL"), "what was there stays");

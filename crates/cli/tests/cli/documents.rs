@@ -39,7 +39,9 @@ fn files() -> BTreeSet<PathBuf> {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
             let name = entry.file_name().into_string().unwrap_or_default();
             // Cargo marks its folders so; `target` is also the name of one of our modules.
-            let is_made = name.starts_with('.') || ["node_modules", "dist"].contains(&&*name) || path.join("CACHEDIR.TAG").exists();
+            let is_made = name.starts_with('.')
+                || ["node_modules", "dist"].contains(&&*name)
+                || path.join("CACHEDIR.TAG").exists();
             if kind.is_file() {
                 found.insert(path.strip_prefix(&root).unwrap().to_owned());
             } else if kind.is_dir() && !is_made {
@@ -118,7 +120,7 @@ fn no_document_names_a_file_that_does_not_exist() {
         for name in quoted(&text).into_iter().filter(|name| !name.contains(['*', '<', ' ', '…', '{'])) {
             let exists = if FOLDERS.iter().any(|folder| name.starts_with(folder)) {
                 root().join(name).exists()
-            } else if name.ends_with(".rs") {
+            } else if Path::new(name).extension().is_some_and(|extension| extension == "rs") {
                 files.iter().any(|file| file.ends_with(name))
             } else {
                 continue;

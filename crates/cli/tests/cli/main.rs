@@ -1,5 +1,7 @@
 //! Black-box tests: the built binary, driven as a user drives it, on real applications.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod bad_input;
 mod by_hand;
 mod config;

@@ -23,7 +23,9 @@ fn restic(app: &App, arguments: &[&str]) -> Outcome {
 
 fn size_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries.map(|entry| if entry.path().is_dir() { size_of(&entry.path()) } else { entry.metadata().unwrap().len() }).sum()
+    entries
+        .map(|entry| if entry.path().is_dir() { size_of(&entry.path()) } else { entry.metadata().unwrap().len() })
+        .sum()
 }
 
 #[test]
@@ -66,7 +68,11 @@ fn stock_restic_checks_and_restores_what_we_wrote() {
     restic(&app, &["restore", "latest", "--target", target.path().to_str().unwrap()]);
     assert_eq!(dump(&target.path().join("database/dev.db")), dump(&app.database()));
     let difference = Outcome::of(
-        Command::new("diff").arg("-r").arg("--no-dereference").arg(target.path().join("uploads")).arg(app.path().join("uploads")),
+        Command::new("diff")
+            .arg("-r")
+            .arg("--no-dereference")
+            .arg(target.path().join("uploads"))
+            .arg(app.path().join("uploads")),
     );
     assert_eq!(difference.exit, 0, "{difference:?}");
 }
@@ -108,7 +114,11 @@ fn a_rotated_key_opens_the_repository_and_the_old_one_no_longer() {
     app.ok(&["key", "rotate"]);
     app.ok(&["drill", record["id"].as_str().unwrap()]);
     let outcome = Outcome::of(
-        Command::new("restic").args(["--no-cache", "-r"]).arg(app.path().join("backups/repository")).arg("snapshots").env("RESTIC_PASSWORD", KEY),
+        Command::new("restic")
+            .args(["--no-cache", "-r"])
+            .arg(app.path().join("backups/repository"))
+            .arg("snapshots")
+            .env("RESTIC_PASSWORD", KEY),
     );
     assert_ne!(outcome.exit, 0, "the retired key is withdrawn");
 }

@@ -18,16 +18,11 @@ fn app_of(url: &str) -> App {
 fn whole_way(url: &str, read: &dyn Fn() -> String, run: &dyn Fn(&str)) {
     let app = app_of(url);
     let intact = read();
-    let archives = [
-        app.backup(&[]),
-        app.backup(&["--format", "json"]),
-        app.backup(&["--format", "repository"]),
-        {
-            let kind = if url.starts_with("postgres") { "postgres" } else { "mysql" };
-            app.configure(&format!("[components.database]\nkind = '{kind}'\nurl = '{url}'\nexport = 'json'\n"));
-            app.backup(&[])
-        },
-    ];
+    let archives = [app.backup(&[]), app.backup(&["--format", "json"]), app.backup(&["--format", "repository"]), {
+        let kind = if url.starts_with("postgres") { "postgres" } else { "mysql" };
+        app.configure(&format!("[components.database]\nkind = '{kind}'\nurl = '{url}'\nexport = 'json'\n"));
+        app.backup(&[])
+    }];
     for record in &archives {
         let id = record["id"].as_str().unwrap();
         assert_eq!(record["state"], "succeeded", "{record}");

@@ -23,10 +23,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vault::{Committed, Progress, Store};
 
-/// The steps that a backup reports.
-pub const STEPS: &[&str] =
-    &["backup.recorded", "backup.captured", "backup.read", "backup.committed", "backup.sidecar", "backup.finished"];
-
 /// Takes a backup. A partial one is a result, not an error: its state says so.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
     let job = Job::prepare(room, request)?;
@@ -104,13 +100,20 @@ fn write(
     }
     context.progress.step("backup.read");
     let manifest = job.manifest(room, captured_at, context.hash_key, components)?;
-    let bytes = serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
+    let bytes =
+        serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
     context.progress.phase("finishing", None);
     Ok((manifest, writer.commit(&bytes)?))
 }
 
 /// The archive is whole and was read back by its writer: fills in the record and lays the sidecar beside it.
-fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manifest, committed: &Committed) -> Result<()> {
+fn complete(
+    room: &Room,
+    job: &Job,
+    record: &mut BackupRecord,
+    manifest: &Manifest,
+    committed: &Committed,
+) -> Result<()> {
     let now = room.now();
     let partial = manifest.components.iter().any(|component| component.state != State::Succeeded);
     let location = storage::Location::committed(room, job.format, committed);
@@ -182,7 +185,8 @@ fn discard(room: &Room, job: &Job, committed: &Committed) {
 
 fn random_key() -> Result<[u8; 32]> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
+    getrandom::fill(&mut key)
+        .map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
     Ok(key)
 }
 

@@ -383,8 +383,7 @@ fn assert_no_wrong_byte(
                 },
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
-                    let snapshot_is_damaged =
-                        repository.list().unwrap().1.iter().any(|(damaged, _)| damaged == id);
+                    let snapshot_is_damaged = repository.list().unwrap().1.iter().any(|(damaged, _)| damaged == id);
                     assert!(is_lost || snapshot_is_damaged, "{case}: {} is not named as lost: {error}", entry.path);
                 }
             }
