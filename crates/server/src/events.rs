@@ -60,8 +60,9 @@ pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Fa
             post(app, &Notice { ping: Some(notify::Ping::Failure), ..notice.facts(&health()) });
         }
         (JobKind::Cleanup, Ok(done)) => post(app, &cleanup(app, done)),
-        (JobKind::Verify, Ok(done)) if done.state == JobState::Failed => post(app, &damaged(app, job, done)),
-        (JobKind::Drill, Ok(done)) if done.state == JobState::Failed => post(app, &damaged(app, job, done)),
+        (JobKind::Verify | JobKind::Drill, Ok(done)) if done.state == JobState::Failed => {
+            post(app, &damaged(app, job, done));
+        }
         (_, Ok(done)) if done.state == JobState::Failed => {
             let unknown = Failure {
                 code: "failed".to_owned(),

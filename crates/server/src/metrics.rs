@@ -45,6 +45,9 @@ pub async fn count(State(app): State<App>, request: Request, next: Next) -> Resp
     response
 }
 
+/// A value with its labels; one that is not known is left out.
+type Labelled<'a> = (Vec<(&'a str, &'a str)>, Option<f64>);
+
 /// A metric being written.
 struct Page {
     text: String,
@@ -61,7 +64,7 @@ impl Page {
         let _ = writeln!(self.text, "{name}{labels} {value}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, values: &[(Vec<(&str, &str)>, Option<f64>)]) {
+    fn gauge(&mut self, name: &str, help: &str, values: &[Labelled<'_>]) {
         self.metric(name, "gauge", help);
         for (labels, value) in values {
             if let Some(value) = value {

@@ -117,7 +117,7 @@ fn ask() -> Result<String> {
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(std::io::Error::from).doing(what)?;
-    let mut prompt = |text: &str| -> Result<String> {
+    let prompt = |text: &str| -> Result<String> {
         write!(std::io::stderr(), "{text}").doing(what)?;
         let line = first_line();
         writeln!(std::io::stderr()).doing(what)?;

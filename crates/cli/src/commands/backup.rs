@@ -51,7 +51,8 @@ pub fn summary(record: &BackupRecord) -> String {
             collapse.reason, record.id
         ));
     }
-    text.push_str("\nStored, read back and hashed. Not proven yet: `strongroom drill` restores it into a scratch place and compares.");
+    let stored = if record.trust.re_read.is_some() { "Stored, read back and hashed." } else { "Stored." };
+    text.push_str(&format!("\n{stored} Not proven yet: `strongroom drill` restores it into a scratch place and compares."));
     text
 }
 

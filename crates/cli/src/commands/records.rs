@@ -130,7 +130,7 @@ pub fn rebuild(session: &Session) -> Result<Report> {
     let room = session.room()?;
     let rebuilt = engine::rebuild::rebuild(&room, &session.actor, &session.progress())?;
     session.reporter.finish();
-    let mut text = format!("{} have their records again.", units::counted(rebuilt.backups, "backup", "backups"));
+    let mut text = format!("{} on record again.", units::counted(rebuilt.backups, "backup is", "backups are"));
     for problem in &rebuilt.problems {
         text.push_str(&format!("\nno record: {problem}"));
     }

@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// How long a job that was asked to stop may take to clean up behind itself.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 /// A schedule's job waits so long for a lock that somebody else holds.
-const WAIT_FOR_LOCK: Duration = Duration::from_secs(60 * 60);
+const WAIT_FOR_LOCK: Duration = Duration::from_hours(1);
 /// How often it looks whether the lock is free.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(5);
 

@@ -87,6 +87,14 @@ impl Fake {
         }
     }
 
+    /// What the next start of the service finds.
+    pub fn successor(&self) -> Self {
+        let config = Config::clone(&self.config.lock().unwrap());
+        let next = Self::new(Arc::clone(&self.catalog), Arc::clone(&self.clock), config);
+        *next.disk.lock().unwrap() = *self.disk.lock().unwrap();
+        next
+    }
+
     fn finish(&self, mut record: BackupRecord, state: State) -> Result<BackupRecord> {
         let content = self.content.lock().unwrap().clone();
         record = record.finished(state, self.clock.now());
@@ -296,9 +304,8 @@ impl Strongroom for Fake {
     }
 
     fn reload(&self) -> Result<()> {
-        match self.next_config.lock().unwrap().take() {
-            Some(config) => *self.config.lock().unwrap() = Arc::new(config?),
-            None => {}
+        if let Some(config) = self.next_config.lock().unwrap().take() {
+            *self.config.lock().unwrap() = Arc::new(config?);
         }
         Ok(())
     }

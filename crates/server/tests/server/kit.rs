@@ -87,7 +87,7 @@ impl Setup {
         }
         if self.second_plan {
             let mut second = config.plans[0].clone();
-            second.name = "second".to_owned();
+            "second".clone_into(&mut second.name);
             config.plans.push(second);
         }
         if let Some(notify) = &self.notify {
@@ -119,7 +119,7 @@ pub struct Kit {
     pub clock: Arc<dyn Clock>,
     pub address: SocketAddr,
     pub setup_link: Option<String>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     service: Option<Service>,
 }
 
@@ -129,12 +129,20 @@ impl Kit {
     }
 
     pub fn over(folder: tempfile::TempDir, config: Config, clock: Arc<dyn Clock>) -> Self {
-        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.db")).unwrap());
+        Self::try_over(folder, config, clock).unwrap()
+    }
+
+    pub fn try_over(folder: tempfile::TempDir, config: Config, clock: Arc<dyn Clock>) -> engine::Result<Self> {
+        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.db"))?);
         let fake = Arc::new(Fake::new(Arc::clone(&catalog), Arc::clone(&clock), config));
-        Self::with(folder, fake)
+        Self::try_with(folder, fake)
     }
 
     pub fn with(folder: tempfile::TempDir, fake: Arc<Fake>) -> Self {
+        Self::try_with(folder, fake).unwrap()
+    }
+
+    fn try_with(folder: tempfile::TempDir, fake: Arc<Fake>) -> engine::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let strongroom: Arc<dyn server::Strongroom> = Arc::<Fake>::clone(&fake);
         let (catalog, clock) = (Arc::clone(&fake.catalog), Arc::clone(&fake.clock));
@@ -144,46 +152,35 @@ impl Kit {
             clock: Arc::clone(&clock),
             on_ready: Box::new(|_| {}),
         };
-        let service = runtime.block_on(Service::start(options)).unwrap();
-        Self {
+        let service = runtime.block_on(async { Service::start(options) })?;
+        Ok(Self {
             folder: Some(folder),
             fake,
             catalog,
             clock,
             address: service.address,
             setup_link: service.setup_link.clone(),
-            runtime,
+            runtime: Some(runtime),
             service: Some(service),
-        }
+        })
     }
 
     pub fn app(&self) -> &server::state::App {
         &self.service.as_ref().unwrap().app
     }
 
-    /// Ends as `kill -9` would and starts again on the same catalog.
+    /// Ends as `kill -9` would and starts again on the same catalog. Work that waits at the gate never goes on.
     pub fn crash(mut self) -> Self {
         self.service.take().unwrap().abandon();
-        let folder = self.folder.take().unwrap();
-        let fake = Arc::new(Fake::new(
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.clock),
-            Config::clone(&self.fake.config.lock().unwrap()),
-        ));
-        Self::with(folder, fake)
+        self.runtime.take().unwrap().shutdown_background();
+        Self::with(self.folder.take().unwrap(), Arc::new(self.fake.successor()))
     }
 
     /// Stops as SIGTERM would and starts again on the same catalog.
     pub fn restart(mut self) -> Self {
         let service = self.service.take().unwrap();
-        self.runtime.block_on(service.stop());
-        let folder = self.folder.take().unwrap();
-        let fake = Arc::new(Fake::new(
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.clock),
-            Config::clone(&self.fake.config.lock().unwrap()),
-        ));
-        Self::with(folder, fake)
+        self.runtime.as_ref().unwrap().block_on(service.stop());
+        Self::with(self.folder.take().unwrap(), Arc::new(self.fake.successor()))
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -261,9 +258,9 @@ impl Kit {
 
 impl Drop for Kit {
     fn drop(&mut self) {
-        self.fake.gate.open();
-        if let Some(service) = self.service.take() {
-            self.runtime.block_on(service.stop());
+        if let (Some(service), Some(runtime)) = (self.service.take(), &self.runtime) {
+            self.fake.gate.open();
+            runtime.block_on(service.stop());
         }
     }
 }

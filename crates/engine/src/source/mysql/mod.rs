@@ -7,10 +7,10 @@
 //!
 //! | entry | what |
 //! |---|---|
-//! | `schema/schema.json` | every definition, for our own restore |
-//! | `schema/tables.sql` | sequences and tables |
-//! | `data/<table>.sql` | INSERTs, a row a line, in key order |
-//! | `schema/routines-events-triggers-views.sql` | the rest |
+//! | `1-schema/schema.json` | every definition, for our own restore |
+//! | `1-schema/tables.sql` | sequences and tables |
+//! | `2-data/<table>.sql` | INSERTs, a row a line, in key order |
+//! | `3-routines-events-triggers-views.sql` | the rest |
 //! | `restore.sql` | sources the others: `mariadb restored < restore.sql` |
 //!
 //! or as `json` export one document, `database.json`. Definitions come from `SHOW CREATE` in the snapshot's own session rather
@@ -45,7 +45,7 @@ use vault::transfer::Content;
 use vault::{Entry, EntryPath, EntryWriter, Outcome, Timestamp};
 
 /// Where the schema of a native export lies; its first entry.
-pub(crate) const SCHEMA_ENTRY: &str = "schema/schema.json";
+pub(crate) const SCHEMA_ENTRY: &str = "1-schema/schema.json";
 
 /// Where the document of a JSON export lies.
 pub(crate) const DOCUMENT_ENTRY: &str = "database.json";
@@ -96,11 +96,11 @@ impl MysqlSource {
 
     fn native(snapshot: &mut Snapshot, context: &Context<'_>, out: &mut Output<'_>) -> Result<Vec<(String, TableEnd)>> {
         out.text(SCHEMA_ENTRY, snapshot.schema.to_json()?)?;
-        out.text("schema/tables.sql", script::tables_file(&snapshot.schema).into_bytes())?;
+        out.text("1-schema/tables.sql", script::tables_file(&snapshot.schema).into_bytes())?;
         let files = snapshot.schema.tables.iter().filter(|table| !table.without_rows);
         let files = files.map(|table| script::data_file(&table.name)).collect::<Vec<_>>();
         let after = [
-            ("schema/routines-events-triggers-views.sql", script::objects_file(&snapshot.schema)),
+            ("3-routines-events-triggers-views.sql", script::objects_file(&snapshot.schema)),
             ("restore.sql", script::restore_file(&snapshot.schema, &files)),
         ];
         let reading = Reading { hash_key: context.hash_key, form: Form::Inserts, in_key_order: context.deduplicating };

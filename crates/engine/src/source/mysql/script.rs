@@ -84,7 +84,7 @@ pub(crate) fn in_order(schema: &Schema) -> impl Iterator<Item = &Table> {
     first.into_iter().chain(last)
 }
 
-/// `schema/tables.sql`: sequences and tables, for the client.
+/// `1-schema/tables.sql`: sequences and tables, for the client.
 pub(crate) fn tables_file(schema: &Schema) -> String {
     let head =
         format!("-- Sequences and tables of {}.\n{}\n", one_line(&schema.database), SESSION_FOR_TABLES.join("\n"));
@@ -93,7 +93,7 @@ pub(crate) fn tables_file(schema: &Schema) -> String {
     std::iter::once(head).chain(sequences).chain(tables).collect()
 }
 
-/// `schema/routines-events-triggers-views.sql`, for the client.
+/// `3-routines-events-triggers-views.sql`, for the client.
 pub(crate) fn objects_file(schema: &Schema) -> String {
     let end = delimiter(schema);
     let views = schema.of(ObjectKind::View).filter(|view| !view.broken);
@@ -126,7 +126,7 @@ pub(crate) fn restore_file(schema: &Schema, data_files: &[String]) -> String {
          --   mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G restored < restore.sql\n\
          --\n\
          -- ({} {}; with MySQL the program is called mysql.) It stops at the first error.\n\n\
-         source schema/tables.sql\n{}source schema/routines-events-triggers-views.sql\n",
+         source 1-schema/tables.sql\n{}source 3-routines-events-triggers-views.sql\n",
         one_line(&schema.database),
         schema.character_set,
         schema.collation,
@@ -148,10 +148,10 @@ pub(crate) fn data_file(table: &str) -> String {
         name
     });
     if name.len() <= 180 {
-        return format!("data/{name}.sql");
+        return format!("2-data/{name}.sql");
     }
     let hash = blake3::hash(table.as_bytes()).to_hex();
-    format!("data/{}-{}.sql", &name[..150], &hash[..16])
+    format!("2-data/{}-{}.sql", &name[..150], &hash[..16])
 }
 
 fn one_line(text: &str) -> String {
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_data_file_has_a_safe_name_of_its_own() {
-        assert_eq!(data_file("users"), "data/users.sql");
-        assert_eq!(data_file("a/b é"), "data/a%2Fb%20%C3%A9.sql");
+        assert_eq!(data_file("users"), "2-data/users.sql");
+        assert_eq!(data_file("a/b é"), "2-data/a%2Fb%20%C3%A9.sql");
         let (a, b) = (data_file(&"é".repeat(64)), data_file(&format!("{}x", "é".repeat(63))));
         assert!(a.len() < 200 && a != b);
     }

@@ -1,4 +1,4 @@
-//! What a database consists of, read from its catalog: the first entry of every export (`layout.json`), and what the
+//! What a database consists of, read from its catalog: the first entry of every export (`0-layout.json`), and what the
 //! figures of a restored database are measured by.
 
 use super::database_properties::DatabaseProperties;
@@ -90,7 +90,7 @@ impl Table {
 
     /// The path of its rows in a native export.
     pub fn file(&self, number: usize) -> String {
-        format!("data/{:04}-{}.{}.copy", number + 1, sql::file_name(&self.schema), sql::file_name(&self.name))
+        format!("2-data/{:04}-{}.{}.copy", number + 1, sql::file_name(&self.schema), sql::file_name(&self.name))
     }
 
     /// ` (a, b)`, or nothing where it has no stored column: then `COPY` writes an empty line for each row.

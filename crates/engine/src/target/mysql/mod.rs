@@ -207,7 +207,7 @@ impl Target for MysqlTarget {
                 self.prepare(Schema::from_json(&bytes)?)
             }
             DOCUMENT_ENTRY => self.document(content),
-            path if path.starts_with("data/") => self.rows(path, content),
+            path if path.starts_with("2-data/") => self.rows(path, content),
             // For people; what they hold is in the schema as well.
             _ => Ok(()),
         };

@@ -139,7 +139,7 @@ impl Filling {
         if let Some(missing) = self.copies.keys().min() {
             return Err(incomplete(missing));
         }
-        let post_data = self.post_data.take().ok_or_else(|| incomplete("schema/post-data.sql"))?;
+        let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
         schema::run_post_data(&mut self.client, &mut helpers, &post_data)?;
         schema::run_all(&mut self.client, self.grants.iter().map(String::as_str))?;
         context.progress.check_cancelled()?;

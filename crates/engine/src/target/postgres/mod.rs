@@ -42,7 +42,7 @@ pub const STEPS: [&str; 7] = [
     "postgres.discarded",
 ];
 
-/// Longest `layout.json`: some hundred bytes for each table.
+/// Longest `0-layout.json`: some hundred bytes for each table.
 const LAYOUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest half of a schema. `pg_dump`'s text of ten thousand tables has some ten million bytes.
 const SCHEMA_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -173,7 +173,7 @@ impl PostgresTarget {
         self.filling.as_mut().ok_or_else(|| {
             Error::new(
                 ErrorKind::Damaged,
-                format!("{}: the export does not begin with layout.json", self.name),
+                format!("{}: the export does not begin with 0-layout.json", self.name),
                 "This is no PostgreSQL export of Strongroom, or its beginning is missing.",
             )
         })
@@ -200,23 +200,23 @@ impl Target for PostgresTarget {
         let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
         context.progress.entries(1);
         match path.as_str() {
-            "layout.json" => {
+            "0-layout.json" => {
                 let layout = parse_layout(serde_json::from_str(&read_text(content, &path, LAYOUT_BYTES_MAX)?))?;
                 self.filling = Some(self.create(context, layout)?);
                 Ok(())
             }
             // For people; the target has what they say from the layout.
             "restore.sh" | "restore.sql" | "globals.sql" => Ok(()),
-            "schema/pre-data.sql" => {
+            "1-pre-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.pre_data(&text)
             }
-            "data/sequences.sql" | "large-objects/definitions.sql" => {
+            "3-sequences.sql" | "4-large-objects/1-definitions.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.run(&text)
             }
-            "large-objects/data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
-            "schema/post-data.sql" => {
+            "4-large-objects/2-data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
+            "5-post-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.post_data = Some(text);
                 Ok(())

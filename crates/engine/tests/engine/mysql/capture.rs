@@ -170,7 +170,7 @@ fn a_writer_that_fails_ends_the_backup_at_once() {
     struct Full;
     impl EntryWriter for Full {
         fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<Outcome> {
-            if entry.path.to_string() == "data/a.sql" {
+            if entry.path.to_string() == "2-data/a.sql" {
                 let mut content = content.unwrap().open().unwrap();
                 content.read_exact(&mut [0; 1000]).unwrap();
                 return Err(vault::Error::new(ErrorKind::NoSpace, "the disk is full", ""));
@@ -210,10 +210,10 @@ fn an_unchanged_table_yields_the_same_bytes_and_a_new_row_few_others() {
     let server = Server::shared();
     server.fresh("stable");
     server.sql("stable", "CREATE TABLE a (id INT PRIMARY KEY, t VARCHAR(100)); INSERT INTO a SELECT seq * 2, MD5(seq) FROM seq_1_to_50000");
-    let first = backup(&server.url("stable"), Export::Native).1.text("data/a.sql");
-    assert_eq!(first, backup(&server.url("stable"), Export::Native).1.text("data/a.sql"));
+    let first = backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql");
+    assert_eq!(first, backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql"));
     server.sql("stable", "INSERT INTO a VALUES (50001, 'new')");
-    let second = backup(&server.url("stable"), Export::Native).1.text("data/a.sql");
+    let second = backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql");
     let statements = |text: &str| text.split(";\n").map(str::to_owned).collect::<std::collections::HashSet<_>>();
     let (first, second) = (statements(&first), statements(&second));
     assert!(first.len() > 8, "{} statements", first.len());

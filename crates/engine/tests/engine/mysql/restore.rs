@@ -131,16 +131,16 @@ fn damage_is_an_error_and_never_a_smaller_database() {
     let find =
         |kept: &Kept, path: &str| kept.entries.iter().position(|(entry, _)| entry.path.to_string() == path).unwrap();
     assert!(broken(&|kept| drop(kept.entries.remove(0))).is_err());
-    let lost = broken(&|kept| drop(kept.entries.remove(find(kept, "data/a.sql")))).unwrap();
+    let lost = broken(&|kept| drop(kept.entries.remove(find(kept, "2-data/a.sql")))).unwrap();
     assert!(lost[0].contains("table a"), "{lost:?}");
     let cut = broken(&|kept| {
-        let at = find(kept, "data/a.sql");
+        let at = find(kept, "2-data/a.sql");
         let bytes = &mut kept.entries[at].1;
         bytes.truncate(bytes.len() - 3);
     });
     assert_eq!(cut.unwrap_err().kind(), ErrorKind::Damaged);
     let changed = broken(&|kept| {
-        let at = find(kept, "data/a.sql");
+        let at = find(kept, "2-data/a.sql");
         kept.entries[at].1 = String::from_utf8(kept.entries[at].1.clone()).unwrap().replace('é', "è").into_bytes();
     });
     assert!(changed.unwrap()[0].contains("content differs"));

@@ -185,7 +185,7 @@ fn what_stands_in_a_restores_way_is_found_before_anything_is_touched() {
     assert!(obstacles(&other.url("new").replace("postgres@", "weak@")).contains("ALTER ROLE \"weak\" CREATEDB;"));
     let place = Place::Database { url: other.url("used") };
     let mut target = PostgresTarget::new("database", &settings(&other.url("used")), client(), place);
-    let layout = std::fs::read(unpacked.folder.path().join("layout.json")).unwrap();
+    let layout = std::fs::read(unpacked.folder.path().join("0-layout.json")).unwrap();
     let refused = target.entry(&super::context(&Silent), &unpacked.order[0], &mut layout.as_slice()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
     assert_eq!(other.sql("used", "SELECT count(*) FROM pg_class WHERE relname = 'orders'"), "0");

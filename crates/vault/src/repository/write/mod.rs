@@ -247,9 +247,7 @@ impl RepositoryWriter {
     /// A further name of a file: the same content under the same inode, which is how restic knows one.
     fn write_hard_link(&mut self, entry: &Entry, target: &EntryPath) -> Result<Outcome> {
         self.enter_parents(&entry.path)?;
-        let (component, _) = entry.path.split_first();
-        let within = [component, b"/", target.as_bytes()].concat();
-        let Some(linked) = self.linked.get(&within).or_else(|| self.linked.get(target.as_bytes())) else {
+        let Some(linked) = self.linked.get(target.as_bytes()) else {
             return Err(Error::internal(format!(
                 "{} is a further name of {target}, which did not come before it as a file with several names",
                 entry.path
