@@ -6,6 +6,7 @@ use super::Captured;
 use super::by_hand;
 use super::figures;
 use super::large_objects;
+use super::layout::Table;
 use super::pipe::pipe;
 use super::prefetch::Prefetch;
 use super::rows::Reading;
@@ -16,7 +17,7 @@ use postgres::Client;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use vault::error::IoContext;
-use vault::{Content, Entry, EntryPath, EntryWriter, Outcome};
+use vault::{Chunking, Content, Entry, EntryPath, EntryWriter, Hinted, Outcome};
 
 /// What was handed over so far.
 #[derive(Debug, Default)]
@@ -97,8 +98,9 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let written =
-                out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
+            let mut content = Counted { inner: &mut reader, context: out.context };
+            let mut hinted = Hinted { content: &mut content, chunking: chunking(table, reading) };
+            let written = out.put(&table.file(number), None, 0o600, &mut hinted);
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
                 Ok(()) => reader.finish(),
@@ -110,6 +112,12 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         prefetch.stop();
         result
     })
+}
+
+/// Rows in key order with the key at their front are best cut by rows.
+fn chunking(table: &Table, reading: &Reading) -> Chunking {
+    let key_in_front = !table.key.is_empty() && table.columns.starts_with(&table.key);
+    if reading.ordered && key_in_front { Chunking::Rows } else { Chunking::Content }
 }
 
 /// Reports bytes as they pass.

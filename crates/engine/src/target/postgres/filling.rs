@@ -1,8 +1,6 @@
 //! A new database while it is filled, and measured when it is full.
 
-use super::admin::connect_maintenance;
 use super::load::Loaders;
-use super::names::oid_of;
 use super::schema;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
 use crate::source::postgres::address::{Address, ClientSettings};
@@ -36,8 +34,6 @@ pub struct Filling {
     pub post_data: Option<String>,
     /// Extensions that are there already and belong to somebody else: their comments stay.
     extensions: Vec<String>,
-    /// We made the database and may drop it.
-    created: bool,
 }
 
 /// Makes an empty database as the dumped one was: encoding, collation, owner.
@@ -60,23 +56,23 @@ pub fn create_database(maintenance: &mut Client, layout: &Layout, name: &str) ->
 
 impl Filling {
     /// Connects to the new, empty database.
-    pub fn start(address: Address, layout: Layout, connections: usize, created: bool) -> Result<Self> {
+    pub fn start(address: Address, layout: Layout, connections: usize) -> Result<Self> {
         let mut client = connect(&address)?;
         client
             .batch_execute("SET synchronous_commit = off")
             .map_err(|error| database("preparing a connection", error))?;
         schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
         let loaders = Some(Loaders::start(&address, connections)?);
-        Ok(Self::new(address, client, loaders, layout, created))
+        Ok(Self::new(address, client, loaders, layout))
     }
 
     /// Goes on in the transaction that the client is in: everything is on this one connection.
     pub fn within_transaction(address: Address, mut client: Client, layout: Layout) -> Result<Self> {
         let extensions = layout::extensions(&mut client)?;
-        Ok(Self { extensions, ..Self::new(address, client, None, layout, false) })
+        Ok(Self { extensions, ..Self::new(address, client, None, layout) })
     }
 
-    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout, created: bool) -> Self {
+    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout) -> Self {
         let raw_bytes = layout.database.encoding == "SQL_ASCII";
         let copies = layout
             .tables
@@ -84,17 +80,7 @@ impl Filling {
             .enumerate()
             .map(|(number, table)| (table.file(number), copy_in_statement(table, raw_bytes)))
             .collect();
-        Self {
-            address,
-            client,
-            loaders,
-            layout,
-            copies,
-            grants: Vec::new(),
-            post_data: None,
-            extensions: Vec::new(),
-            created,
-        }
+        Self { address, client, loaders, layout, copies, grants: Vec::new(), post_data: None, extensions: Vec::new() }
     }
 
     /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
@@ -166,19 +152,6 @@ impl Filling {
             schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
         }
         Ok(Loaded { address: self.address, client: self.client, helpers })
-    }
-
-    /// Drops the database, if we made it.
-    pub fn abandon(self) -> Result<()> {
-        let Self { address, client, loaders, created, .. } = self;
-        drop(client);
-        let _ = loaders.map(Loaders::finish);
-        if !created {
-            return Ok(());
-        }
-        let mut maintenance = connect_maintenance(&address, &address.database)?;
-        let oid = oid_of(&mut maintenance, &address.database)?;
-        super::admin::drop_if(&mut maintenance, &address.database, oid)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct PostgresTarget {
     place: Place,
     manifest: Option<ComponentManifest>,
     filling: Option<Filling>,
+    /// Object id of the new database that we made, where the place is one.
+    made: Option<u32>,
     /// The measured transaction that waits for its commit, where databases may not be renamed.
     uncommitted: Option<postgres::Client>,
 }
@@ -69,6 +71,7 @@ impl PostgresTarget {
             place,
             manifest: None,
             filling: None,
+            made: None,
             uncommitted: None,
         }
     }
@@ -119,19 +122,19 @@ impl PostgresTarget {
     }
 
     /// Makes the database that is filled.
-    fn create(&self, context: &Context<'_>, layout: Layout) -> Result<Filling> {
+    fn create(&mut self, context: &Context<'_>, layout: Layout) -> Result<Filling> {
         let address = self.address()?;
         let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
         if matches!(self.place, Place::Database { .. }) {
             let found = names::oid_of(&mut maintenance, &address.database)?;
-            let created = found.is_none();
-            if created {
+            if found.is_none() {
                 filling::create_database(&mut maintenance, &layout, &address.database)?;
+                self.made = names::oid_of(&mut maintenance, &address.database)?;
                 context.progress.step("postgres.created");
             } else {
                 inspect::refuse_not_empty(&address)?;
             }
-            return Filling::start(address, layout, self.connections(), created);
+            return Filling::start(address, layout, self.connections());
         }
         let (id, folder) = self.live()?;
         let old_oid = names::oid_of(&mut maintenance, &address.database)?;
@@ -152,7 +155,18 @@ impl PostgresTarget {
         record.new_oid = names::oid_of(&mut maintenance, &record.beside)?;
         record.save(folder, &self.name)?;
         context.progress.step("postgres.created");
-        Filling::start(address.with_database(&record.beside), layout, self.connections(), true)
+        Filling::start(address.with_database(&record.beside), layout, self.connections())
+    }
+
+    /// Drops the new database, if we made it and it is still that one.
+    fn drop_made(&mut self) -> Result<()> {
+        if self.made.is_some() {
+            let address = self.address()?;
+            let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
+            admin::drop_if(&mut maintenance, &address.database, self.made)?;
+            self.made = None;
+        }
+        Ok(())
     }
 
     fn filling(&mut self) -> Result<&mut Filling> {
@@ -261,6 +275,10 @@ impl Target for PostgresTarget {
     }
 
     fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
+        // What was never measured was never swapped in: there is nothing to take back.
+        if self.record()?.is_some_and(|record| !record.measured) {
+            return Ok(());
+        }
         let record = self.finished_record()?;
         if record.new_oid.is_none() {
             self.uncommitted = None;
@@ -273,10 +291,8 @@ impl Target for PostgresTarget {
 
     fn discard(&mut self, context: &Context<'_>) -> Result<()> {
         if matches!(self.place, Place::Database { .. }) {
-            return match self.filling.take() {
-                Some(filling) => filling.abandon(),
-                None => Ok(()),
-            };
+            self.filling = None;
+            return self.drop_made();
         }
         self.filling = None;
         self.uncommitted = None;

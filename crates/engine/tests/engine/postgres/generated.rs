@@ -4,6 +4,7 @@ use super::{backup, restore_to};
 use engine::manifest::Export;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::fmt::Write;
 use testkit::postgres::Server;
 
 /// A column's type with values of it, as SQL literals.
@@ -106,7 +107,7 @@ fn sql(table: &Table, number: usize) -> String {
             .iter()
             .map(|(_, column)| column.values[row].clone().unwrap_or_else(|| "NULL".to_owned()))
             .collect();
-        sql.push_str(&format!("INSERT INTO {name} VALUES ({});\n", values.join(", ")));
+        writeln!(sql, "INSERT INTO {name} VALUES ({});", values.join(", ")).unwrap();
     }
     sql
 }

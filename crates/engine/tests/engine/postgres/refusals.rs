@@ -256,3 +256,31 @@ fn a_server_that_dies_while_it_is_dumped_fails_the_backup() {
         server.kill();
     }
 }
+
+#[test]
+fn a_restore_into_a_new_database_that_fails_takes_the_database_away() {
+    let server = Server::start();
+    shop(&server);
+    let unpacked = backup(&server.url("shop"), Export::Native);
+    for (path, broken) in [
+        ("schema/post-data.sql", "CREATE INDEX nonsense;"),
+        ("data/0002-public.orders.copy", "1\n"),
+        ("layout.json", "{"),
+    ] {
+        let url = server.url("new");
+        let mut target = PostgresTarget::new("database", &settings(&url), client(), Place::Database { url });
+        let context = super::context(&Silent);
+        target.inspect(&context, &unpacked.manifest).unwrap();
+        let filled = unpacked.order.iter().try_for_each(|entry| {
+            let mut content = std::fs::read(unpacked.folder.path().join(entry.path.to_os_path())).unwrap();
+            if entry.path.as_bytes() == path.as_bytes() {
+                content = broken.into();
+            }
+            target.entry(&context, entry, &mut content.as_slice())
+        });
+        assert!(filled.and_then(|()| target.finish(&context)).is_err(), "{path}");
+        target.discard(&context).unwrap();
+        target.discard(&context).unwrap();
+        assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'new'"), "0", "{path}");
+    }
+}

@@ -142,6 +142,9 @@ fn killed_at_any_step_the_live_database_is_whole_and_the_next_call_ends_it() {
         let at = STEPS.iter().position(|name| *name == step).unwrap();
         let swappable = (3..6).contains(&at);
         assert_eq!(target.swap(&context(&Silent)).is_ok(), swappable, "{step}");
+        let discarded = step == "postgres.discarded";
+        assert_eq!(target.swap_back(&context(&Silent)).is_ok(), !discarded, "{step}");
+        assert_eq!(target.swap(&context(&Silent)).is_ok(), swappable, "{step}");
         if swappable {
             assert_eq!(state(&server), "backup 5000", "{step}");
             target.swap_back(&context(&Silent)).unwrap();
