@@ -8,8 +8,8 @@
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::State;
-use crate::restore::journal::write_durably;
 use crate::repository::{self, Pruned};
+use crate::restore::journal::write_durably;
 use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
 use crate::storage::Location;
@@ -21,7 +21,8 @@ use vault::error::IoContext;
 use vault::{Progress, Store};
 
 /// The steps that a cleanup reports.
-pub const STEPS: &[&str] = &["cleanup.noted", "cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
+pub const STEPS: &[&str] =
+    &["cleanup.noted", "cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
 
 /// What a cleanup did.
 #[derive(Debug, Serialize)]
@@ -46,7 +47,10 @@ pub fn plan(room: &Room) -> Result<RetentionPlan> {
 fn candidates(room: &Room) -> Result<Vec<Candidate>> {
     let restores = room.catalog.restores()?;
     let undo_until = |id: &Id| {
-        restores.iter().find(|restore| restore.pre_restore_id.as_ref() == Some(id)).and_then(|restore| restore.undo_until)
+        restores
+            .iter()
+            .find(|restore| restore.pre_restore_id.as_ref() == Some(id))
+            .and_then(|restore| restore.undo_until)
     };
     let candidate = |record: BackupRecord| {
         Ok(Candidate {
@@ -87,7 +91,13 @@ pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<C
 }
 
 /// Deletes one backup because somebody says so.
-pub fn delete(room: &Room, wanted: &str, force: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
+pub fn delete(
+    room: &Room,
+    wanted: &str,
+    force: bool,
+    actor: &Actor,
+    progress: &Arc<dyn Progress>,
+) -> Result<BackupRecord> {
     let _lock = room.lock_everything("delete")?;
     let record = room.catalog.backup(wanted)?;
     let allowed = may_delete(room, &record, force);

@@ -1,8 +1,8 @@
 //! From a component's settings to its source and its target, and back from a manifest to its settings.
 
 use crate::config::component::{
-    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings, SqliteSettings,
-    default_config_files, default_log_patterns,
+    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings,
+    SqliteSettings, default_config_files, default_log_patterns,
 };
 use crate::id::Id;
 use crate::manifest::{ComponentKind, Export, Format};
@@ -93,7 +93,9 @@ pub fn query(component: &ComponentConfig, place: &Place, sql: &str, surroundings
         (ComponentSettings::Sqlite(_), Place::Folder { path }) => {
             source::sqlite::query(&only_file(path)?, sql, QUERY_TIMEOUT)
         }
-        (ComponentSettings::Postgres(_), Place::Database { url }) => target::postgres::query(url, sql, &surroundings.postgres),
+        (ComponentSettings::Postgres(_), Place::Database { url }) => {
+            target::postgres::query(url, sql, &surroundings.postgres)
+        }
         (ComponentSettings::Mysql(_), Place::Database { url }) => target::mysql::query(url, sql),
         _ => Err(Error::new(
             ErrorKind::Config,
@@ -147,7 +149,9 @@ impl ComponentConfig {
             ComponentKind::Postgres | ComponentKind::Mysql => {
                 return Err(Error::new(
                     ErrorKind::Config,
-                    format!("the backup's component {name} is a database on a server, and no address for it is configured"),
+                    format!(
+                        "the backup's component {name} is a database on a server, and no address for it is configured"
+                    ),
                     "Set DATABASE_URL, or restore it elsewhere with --to and the address of a new database.",
                 ));
             }
@@ -210,7 +214,8 @@ pub fn redact_url(url: &str) -> String {
     };
     let tail = match tail.split_once('?') {
         Some((path, query)) => {
-            let kept: Vec<_> = query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
+            let kept: Vec<_> =
+                query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
             if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
         }
         None => tail.to_owned(),
@@ -224,7 +229,11 @@ mod tests {
 
     #[test]
     fn a_password_does_not_survive_in_an_address() {
-        for url in ["postgres://crm:s3cr3t@db/crm", "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require", "mysql://crm@db/crm?password=s3cr3t&x=1"] {
+        for url in [
+            "postgres://crm:s3cr3t@db/crm",
+            "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require",
+            "mysql://crm@db/crm?password=s3cr3t&x=1",
+        ] {
             let shown = redact_url(url);
             assert!(!shown.contains("s3"), "{shown}");
             assert!(shown.contains("crm@db"), "{shown}");

@@ -78,7 +78,13 @@ fn nothing_at(backup: &Backup, path: &str) -> Error {
 
 /// Fetches the entries at or below `paths` into `folder`, which must be new or empty, below their components' names. A path
 /// inside a database fetches the database.
-pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, progress: &Arc<dyn Progress>) -> Result<u64> {
+pub fn fetch(
+    room: &Room,
+    backup: &Backup,
+    paths: &[String],
+    folder: &Path,
+    progress: &Arc<dyn Progress>,
+) -> Result<u64> {
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let prefixes: Vec<_> = paths.iter().map(|path| path.trim_matches('/').as_bytes().to_vec()).collect();
     let mut missing = prefixes.clone();
@@ -160,25 +166,28 @@ fn send(room: &Room, id: &Id, wanted: &EntryPath, sender: &crossbeam_channel::Se
     let backup = locate::cataloged(room, room.catalog.backup(id.as_str())?)?;
     let gone = |_| Error::new(ErrorKind::Cancelled, "the reader has gone", "");
     let mut found = false;
-    backup.open(room)?.visit(&Selection::below([wanted.as_bytes()]), &mut |entry: &Entry, content: &mut dyn Read| {
-        let EntryKind::File { size_bytes } = entry.kind else { return Ok(()) };
-        if entry.path != *wanted {
-            return Ok(());
-        }
-        found = true;
-        sender.send(Message::Begin(size_bytes)).map_err(gone)?;
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-            content
-                .take(CHUNK_BYTES as u64)
-                .read_to_end(&mut chunk)
-                .map_err(|cause| vault::error::from_io(format!("reading {wanted}"), cause))?;
-            if chunk.is_empty() {
+    backup.open(room)?.visit(
+        &Selection::below([wanted.as_bytes()]),
+        &mut |entry: &Entry, content: &mut dyn Read| {
+            let EntryKind::File { size_bytes } = entry.kind else { return Ok(()) };
+            if entry.path != *wanted {
                 return Ok(());
             }
-            sender.send(Message::Chunk(chunk)).map_err(gone)?;
-        }
-    })?;
+            found = true;
+            sender.send(Message::Begin(size_bytes)).map_err(gone)?;
+            loop {
+                let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+                content
+                    .take(CHUNK_BYTES as u64)
+                    .read_to_end(&mut chunk)
+                    .map_err(|cause| vault::error::from_io(format!("reading {wanted}"), cause))?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                sender.send(Message::Chunk(chunk)).map_err(gone)?;
+            }
+        },
+    )?;
     if found { Ok(()) } else { Err(nothing_at(&backup, &wanted.to_string())) }
 }
 

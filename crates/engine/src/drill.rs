@@ -38,7 +38,9 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
     let result = rehearse(room, &backup, progress);
     let (id, details) = match &result {
         Ok(drilled) => (Some(drilled.id.clone()), serde_json::json!({ "durationMs": drilled.restore_duration_ms })),
-        Err(error) => (backup.record.as_ref().map(|record| record.id.clone()), serde_json::json!({ "error": error.message() })),
+        Err(error) => {
+            (backup.record.as_ref().map(|record| record.id.clone()), serde_json::json!({ "error": error.message() }))
+        }
     };
     let subject = id.as_ref().map(crate::id::Id::as_str);
     room.audit(actor, "drill", subject, result.as_ref().map(|_| ()), details)?;
@@ -96,11 +98,20 @@ fn refuse_if_obstructed(name: &str, plan: &crate::target::TargetPlan) -> Result<
     }
     match plan.obstacles.first() {
         None => Ok(()),
-        Some(why) => Err(Error::new(ErrorKind::Refused, format!("component {name}: {why}"), "Remove the obstacle and try again.")),
+        Some(why) => Err(Error::new(
+            ErrorKind::Refused,
+            format!("component {name}: {why}"),
+            "Remove the obstacle and try again.",
+        )),
     }
 }
 
-fn scratch_place(room: &Room, part: &ComponentManifest, manifest: &Manifest, scratch: &Scratch) -> Result<(ComponentConfig, Place)> {
+fn scratch_place(
+    room: &Room,
+    part: &ComponentManifest,
+    manifest: &Manifest,
+    scratch: &Scratch,
+) -> Result<(ComponentConfig, Place)> {
     let known = room.config.component(&part.name).filter(|config| config.settings.kind() == part.kind).cloned();
     let config = known.map_or_else(|| ComponentConfig::elsewhere(&part.name, part.kind, scratch.path()), Ok)?;
     let folder = || Place::Folder { path: scratch.path().join(&part.name) };
@@ -129,7 +140,9 @@ fn assert_all(room: &Room, places: &[(ComponentConfig, Place)], progress: &Arc<d
         held += 1;
     }
     for check in &room.config.checks {
-        let (Some((config, database)), Some((_, Place::Folder { path }))) = (place(&check.component), place(&check.exists_in)) else {
+        let (Some((config, database)), Some((_, Place::Folder { path }))) =
+            (place(&check.component), place(&check.exists_in))
+        else {
             continue;
         };
         check_references(room, check, config, database, path)?;
@@ -145,22 +158,39 @@ fn assert_one(room: &Room, assertion: &Assertion, config: &ComponentConfig, plac
     }
     Err(Error::new(
         ErrorKind::Mismatch,
-        format!("the assertion `{}` yields {found:?} on the restored {}, {:?} is expected", assertion.sql, config.name, assertion.expected_text()),
+        format!(
+            "the assertion `{}` yields {found:?} on the restored {}, {:?} is expected",
+            assertion.sql,
+            config.name,
+            assertion.expected_text()
+        ),
         "Either the backup lacks something or the assertion is out of date; look at the restored data with `restore --to`.",
     ))
 }
 
-fn check_references(room: &Room, check: &ReferenceCheck, config: &ComponentConfig, database: &Place, folder: &Path) -> Result<()> {
+fn check_references(
+    room: &Room,
+    check: &ReferenceCheck,
+    config: &ComponentConfig,
+    database: &Place,
+    folder: &Path,
+) -> Result<()> {
     // One value instead of many rows: every engine answers that the same way.
     let gather = match config.settings.kind() {
         ComponentKind::Postgres => "coalesce(json_agg(path)::text, '[]')",
         ComponentKind::Mysql => "coalesce(json_arrayagg(path), '[]')",
         _ => "json_group_array(path)",
     };
-    let sql = format!("WITH paths(path) AS ({}) SELECT {gather} FROM paths", check.sql.trim_end_matches([';', ' ', '\n']));
-    let paths: Vec<Option<String>> = serde_json::from_str(&component::query(config, database, &sql, &room.surroundings)?).map_err(|cause| {
-        Error::new(ErrorKind::Config, format!("`{}` does not yield paths: {cause}", check.sql), "It must yield one path a row.")
-    })?;
+    let sql =
+        format!("WITH paths(path) AS ({}) SELECT {gather} FROM paths", check.sql.trim_end_matches([';', ' ', '\n']));
+    let paths: Vec<Option<String>> =
+        serde_json::from_str(&component::query(config, database, &sql, &room.surroundings)?).map_err(|cause| {
+            Error::new(
+                ErrorKind::Config,
+                format!("`{}` does not yield paths: {cause}", check.sql),
+                "It must yield one path a row.",
+            )
+        })?;
     let is_missing = |path: &String| {
         let path = vault::EntryPath::new(path.trim_start_matches('/'));
         path.map_or(true, |path| folder.join(path.to_os_path()).symlink_metadata().is_err())
@@ -170,7 +200,12 @@ fn check_references(room: &Room, check: &ReferenceCheck, config: &ComponentConfi
         [] => Ok(()),
         [first, ..] => Err(Error::new(
             ErrorKind::Mismatch,
-            format!("{} files that {} refers to are not in {}, the first is {first}", missing.len(), check.component, check.exists_in),
+            format!(
+                "{} files that {} refers to are not in {}, the first is {first}",
+                missing.len(),
+                check.component,
+                check.exists_in
+            ),
             "Were they missing when the backup was taken? Compare with the application, and with an older backup.",
         )),
     }

@@ -26,14 +26,18 @@ impl Databases<'_> {
     fn one(&self, name: &str, settings: &ComponentSettings) -> Option<Check> {
         let title = format!("rights in {name}");
         let missing = match settings {
-            ComponentSettings::Postgres(settings) => source::postgres::check_privileges(settings, &self.surroundings.postgres),
+            ComponentSettings::Postgres(settings) => {
+                source::postgres::check_privileges(settings, &self.surroundings.postgres)
+            }
             ComponentSettings::Mysql(settings) => source::mysql::check_rights(settings).map(|report| report.needed),
             _ => return None,
         };
         Some(match missing {
             Err(error) => Check::from_error(title, &error),
             Ok(missing) if missing.is_empty() => Check::ok(title, "the server answers, and everything may be read"),
-            Ok(missing) => Check::fail(title, "not everything may be read", format!("Run on the server: {}", missing.join(" "))),
+            Ok(missing) => {
+                Check::fail(title, "not everything may be read", format!("Run on the server: {}", missing.join(" ")))
+            }
         })
     }
 }

@@ -81,7 +81,9 @@ pub fn adopt(room: &Room, running: &BackupRecord) -> Result<Option<BackupRecord>
             Ok(Some(record))
         }
         // Without the key nothing can be said about it; it stays for a rebuild with the key.
-        Err(error) if matches!(error.kind(), ErrorKind::NoKey | ErrorKind::WrongKey | ErrorKind::WrongKeyOrDamaged) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NoKey | ErrorKind::WrongKey | ErrorKind::WrongKeyOrDamaged) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

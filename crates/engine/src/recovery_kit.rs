@@ -10,7 +10,13 @@ use vault::Key;
 const FORMATS: &str = include_str!("../../../docs/formats.md");
 
 /// Renders the kit.
-pub fn render(key: &Key, previous: &[Key], application: &Path, backup_folder: &Path, made_at: jiff::Timestamp) -> String {
+pub fn render(
+    key: &Key,
+    previous: &[Key],
+    application: &Path,
+    backup_folder: &Path,
+    made_at: jiff::Timestamp,
+) -> String {
     let script = fenced_block(FORMATS, "js").unwrap_or("// See docs/formats.md of Strongroom.");
     let older = if previous.is_empty() {
         String::new()
@@ -70,8 +76,20 @@ mod tests {
     #[test]
     fn the_kit_holds_the_key_and_a_script_that_opens_a_backup() {
         let (key, old) = (Key::generate().unwrap(), Key::generate().unwrap());
-        let kit = render(&key, std::slice::from_ref(&old), Path::new("/srv/crm"), Path::new("/srv/crm/backups"), jiff::Timestamp::UNIX_EPOCH);
-        for wanted in [key.expose_hex().as_str(), old.expose_hex().as_str(), &key.fingerprint(), "createDecipheriv", "/srv/crm/backups"] {
+        let kit = render(
+            &key,
+            std::slice::from_ref(&old),
+            Path::new("/srv/crm"),
+            Path::new("/srv/crm/backups"),
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        for wanted in [
+            key.expose_hex().as_str(),
+            old.expose_hex().as_str(),
+            &key.fingerprint(),
+            "createDecipheriv",
+            "/srv/crm/backups",
+        ] {
             assert!(kit.contains(wanted), "{wanted} is missing");
         }
     }

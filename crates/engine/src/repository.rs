@@ -14,7 +14,9 @@ use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vault::repository::{self as vault_repository, Environment, Options, PruneOptions, Repository, Secret, Snapshot, WriterOptions};
+use vault::repository::{
+    self as vault_repository, Environment, Options, PruneOptions, Repository, Secret, Snapshot, WriterOptions,
+};
 use vault::store::LocalStore;
 use vault::{EntryReader, EntryWriter, Key, Progress, Timestamp};
 

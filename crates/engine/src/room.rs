@@ -61,7 +61,11 @@ impl Room {
     }
 
     /// Opens the room and leaves everything as it is.
-    pub fn open_without_recovery(config: Arc<Config>, surroundings: Surroundings, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open_without_recovery(
+        config: Arc<Config>,
+        surroundings: Surroundings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let store = LocalStore::create_root(&config.backup_dir)?;
         for folder in Tier::ALL.map(Tier::name).into_iter().chain(["temp"]) {
             make_folder(&config.backup_dir.join(folder))?;
@@ -97,8 +101,9 @@ impl Room {
     /// Size of the disk that backups lie on, and what is free of it for this user, in bytes.
     pub fn disk(&self) -> Result<(u64, u64)> {
         let folder = &self.config.backup_dir;
-        let stat = rustix::fs::statvfs(folder)
-            .map_err(|cause| Error::io(format!("asking for the size of the disk of {}", folder.display()), cause.into()))?;
+        let stat = rustix::fs::statvfs(folder).map_err(|cause| {
+            Error::io(format!("asking for the size of the disk of {}", folder.display()), cause.into())
+        })?;
         Ok((stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
 
@@ -170,13 +175,19 @@ impl Room {
 
 fn with_error(mut details: serde_json::Value, error: &Error) -> serde_json::Value {
     if let Some(details) = details.as_object_mut() {
-        details.insert("error".to_owned(), serde_json::json!({ "code": error.kind().code(), "message": error.message() }));
+        details
+            .insert("error".to_owned(), serde_json::json!({ "code": error.kind().code(), "message": error.message() }));
     }
     details
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("making the folder {}", folder.display())).map_err(
-        |error: Error| error.with_hint("Give the user that runs strongroom the right to write the backup folder (BACKUP_DIR)."),
-    )
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .doing(|| format!("making the folder {}", folder.display()))
+        .map_err(|error: Error| {
+            error.with_hint("Give the user that runs strongroom the right to write the backup folder (BACKUP_DIR).")
+        })
 }

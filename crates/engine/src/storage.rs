@@ -40,7 +40,10 @@ impl Location {
             && !snapshot.is_empty()
             && snapshot.bytes().all(|b| b.is_ascii_hexdigit())
         {
-            return Ok(Self::Snapshot { repository: room.config.folder.join(repository), snapshot: snapshot.to_owned() });
+            return Ok(Self::Snapshot {
+                repository: room.config.folder.join(repository),
+                snapshot: snapshot.to_owned(),
+            });
         }
         let path = Path::new(location);
         let path = if path.is_absolute() { path.to_owned() } else { room.config.folder.join(path) };
@@ -49,7 +52,8 @@ impl Location {
         {
             return Ok(Self::Archive { store: room.store.clone(), name: name.to_owned() });
         }
-        let moved = room.config.backup_dir.join(tail(&path, if naming::id_in_name(location).is_some() { 2 } else { 1 }));
+        let moved =
+            room.config.backup_dir.join(tail(&path, if naming::id_in_name(location).is_some() { 2 } else { 1 }));
         let path = if !path.exists() && moved.exists() { moved } else { path };
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             return Err(no_such(location));
@@ -101,7 +105,9 @@ pub fn create<'a>(
     let format = match job.format {
         Format::Tar => ArchiveFormat::Tar,
         Format::Json => ArchiveFormat::Json,
-        Format::Repository => return repository::create(room, job, progress).map(|writer| writer as Box<dyn EntryWriter>),
+        Format::Repository => {
+            return repository::create(room, job, progress).map(|writer| writer as Box<dyn EntryWriter>);
+        }
     };
     let settings = ArchiveSettings {
         format,
@@ -137,7 +143,8 @@ fn compression(method: Method, level: u32) -> Compression {
 pub fn open(room: &Room, location: &Location, known: &Expected) -> Result<Box<dyn EntryReader>> {
     match location {
         Location::Archive { store, name } => {
-            let options = ArchiveOptions { keys: room.keys(), expected: known.clone(), threads: threads(), scratch: None };
+            let options =
+                ArchiveOptions { keys: room.keys(), expected: known.clone(), threads: threads(), scratch: None };
             archive::open(store.as_ref(), name, &options)
         }
         Location::Snapshot { repository, snapshot } => repository::read(room, repository, snapshot),

@@ -69,7 +69,13 @@ fn verify(room: &Room, backup: &Backup, depth: Depth, actor: &Actor, progress: &
         return Err(result.err().unwrap_or_else(|| Error::internal("a cancelled verification")));
     }
     let label = backup.label();
-    room.audit(actor, "verify", Some(&label), result.as_ref().map(|()| ()), serde_json::json!({ "depth": format!("{depth:?}") }))?;
+    room.audit(
+        actor,
+        "verify",
+        Some(&label),
+        result.as_ref().map(|()| ()),
+        serde_json::json!({ "depth": format!("{depth:?}") }),
+    )?;
     let failure = result.err();
     if let Some(error) = &failure {
         tracing::error!(id = label, error = %crate::chain(error), "verification failed");
@@ -155,7 +161,8 @@ fn open(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<()
         let counts = found.entry(String::from_utf8_lossy(first).into_owned()).or_default();
         counts.0 += 1;
         if matches!(entry.kind, EntryKind::File { .. }) {
-            let bytes = std::io::copy(content, &mut std::io::sink()).map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
+            let bytes = std::io::copy(content, &mut std::io::sink())
+                .map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
             counts.1 += bytes;
             progress.bytes(bytes);
         }
@@ -167,8 +174,13 @@ fn open(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<()
 
 fn compare_counts(manifest: &Manifest, found: &BTreeMap<String, (u64, u64)>) -> Result<()> {
     for component in &manifest.components {
-        let (entries, bytes) = found.iter().find(|(name, _)| **name == component.name || name.strip_suffix(".json") == Some(&component.name)).map_or((0, 0), |(_, counts)| *counts);
-        if entries != component.entries || (component.kind != crate::manifest::ComponentKind::Logs && bytes != component.bytes) {
+        let (entries, bytes) = found
+            .iter()
+            .find(|(name, _)| **name == component.name || name.strip_suffix(".json") == Some(&component.name))
+            .map_or((0, 0), |(_, counts)| *counts);
+        if entries != component.entries
+            || (component.kind != crate::manifest::ComponentKind::Logs && bytes != component.bytes)
+        {
             return Err(Error::new(
                 ErrorKind::Mismatch,
                 format!(

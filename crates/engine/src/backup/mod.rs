@@ -104,13 +104,20 @@ fn write(
     }
     context.progress.step("backup.read");
     let manifest = job.manifest(room, captured_at, context.hash_key, components)?;
-    let bytes = serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
+    let bytes =
+        serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
     context.progress.phase("finishing", None);
     Ok((manifest, writer.commit(&bytes)?))
 }
 
 /// The archive is whole and was read back by its writer: fills in the record and lays the sidecar beside it.
-fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manifest, committed: &Committed) -> Result<()> {
+fn complete(
+    room: &Room,
+    job: &Job,
+    record: &mut BackupRecord,
+    manifest: &Manifest,
+    committed: &Committed,
+) -> Result<()> {
     let now = room.now();
     let partial = manifest.components.iter().any(|component| component.state != State::Succeeded);
     let location = storage::Location::committed(room, job.format, committed);
@@ -182,7 +189,8 @@ fn discard(room: &Room, job: &Job, committed: &Committed) {
 
 fn random_key() -> Result<[u8; 32]> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
+    getrandom::fill(&mut key)
+        .map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
     Ok(key)
 }
 

@@ -13,8 +13,8 @@ pub mod stage;
 mod undo;
 
 pub use plan::{ComponentPlan, Destination, Plan, Request, plan};
-pub use undo::{expire, undo};
 pub(crate) use undo::{discard, expiry, targets};
+pub use undo::{expire, undo};
 
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::id::Id;
@@ -178,10 +178,9 @@ fn conclude(room: &Room, request: &Request, mut record: RestoreRecord, result: R
         Err(error) => {
             record.state = RestoreState::Failed;
             record.error = Some((&error).into());
-            let written = room
-                .catalog
-                .restore_save(&record)
-                .and_then(|()| room.audit(&request.actor, "restore", Some(record.id.as_str()), Err(&error), details(&record)));
+            let written = room.catalog.restore_save(&record).and_then(|()| {
+                room.audit(&request.actor, "restore", Some(record.id.as_str()), Err(&error), details(&record))
+            });
             if let Err(second) = written {
                 tracing::error!(id = %record.id, error = %second, "the failure of a restore could not be recorded");
             }
@@ -199,6 +198,12 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &context);
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });
-    room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().map(|()| ()), details)?;
+    room.audit(
+        &request.actor,
+        "restore-elsewhere",
+        id.as_ref().map(Id::as_str),
+        result.as_ref().map(|()| ()),
+        details,
+    )?;
     result.map(|()| prepared.manifest)
 }

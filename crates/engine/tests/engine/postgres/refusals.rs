@@ -213,12 +213,17 @@ fn no_password_is_ever_shown() {
 struct Killing<'a>(&'a Server);
 
 impl vault::EntryWriter for Killing<'_> {
-    fn write(&mut self, entry: &vault::Entry, content: Option<&mut dyn vault::Content>) -> engine::Result<vault::Outcome> {
+    fn write(
+        &mut self,
+        entry: &vault::Entry,
+        content: Option<&mut dyn vault::Content>,
+    ) -> engine::Result<vault::Outcome> {
         let mut reader = content.unwrap().open().unwrap();
         if entry.path.starts_with(b"data") || entry.path.as_bytes() == b"database.json" {
             self.0.crash();
         }
-        let bytes = std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| vault::error::from_io("copying", e))?;
+        let bytes =
+            std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| vault::error::from_io("copying", e))?;
         Ok(vault::Outcome::Stored { bytes, padded_bytes: 0 })
     }
 
@@ -232,7 +237,10 @@ fn a_server_that_dies_while_it_is_dumped_fails_the_backup() {
     for export in [Export::Native, Export::Json] {
         let mut server = Server::start();
         server.sql("postgres", "CREATE TABLE a AS SELECT repeat('x', 1000) FROM generate_series(1, 60000)");
-        server.sql("postgres", "CREATE TABLE b AS SELECT * FROM a; CREATE TABLE c AS SELECT * FROM a; CREATE TABLE d AS SELECT * FROM a");
+        server.sql(
+            "postgres",
+            "CREATE TABLE b AS SELECT * FROM a; CREATE TABLE c AS SELECT * FROM a; CREATE TABLE d AS SELECT * FROM a",
+        );
         let scratch = tempfile::tempdir().unwrap();
         let context = Context {
             progress: &Silent,
