@@ -16,7 +16,7 @@ const PINNED: &[&str] = &[
     "SET NAMES utf8mb4",
     "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, sql_select_limit = DEFAULT, \
      sql_safe_updates = 0, net_write_timeout = 86400, net_read_timeout = 86400, wait_timeout = 86400, \
-     lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, group_concat_max_len = 16777216",
+     lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, group_concat_max_len = 1073741824",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
 const PINNED_MARIADB: &[&str] =

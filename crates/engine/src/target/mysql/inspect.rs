@@ -5,6 +5,7 @@ use crate::Result;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::mysql::address::Address;
 use crate::source::mysql::introspect::{self, version};
+use crate::source::mysql::rights::{Rights, missing as missing_rights};
 use crate::source::mysql::schema::{Object, ObjectKind, Schema};
 use crate::source::mysql::session::{Session, lossy, quote_name, quote_text, text_at};
 use crate::target::TargetPlan;
@@ -240,7 +241,7 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
         "CREATE ROUTINE",
         "ALTER ROUTINE",
     ];
-    if beside.is_some() && !crate::source::mysql::rights::missing(session, "", &["PROCESS"])?.1.is_empty() {
+    if beside.is_some() && !missing_rights(session, "", &["PROCESS"])?.1.is_empty() {
         plan.warnings.push("connections of other accounts cannot be seen: GRANT PROCESS ON *.*".to_owned());
     }
     let names = match beside {
@@ -248,7 +249,7 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
         None => vec![&address.database],
     };
     for name in names {
-        let (account, missing) = crate::source::mysql::rights::missing(session, name, NEEDED)?;
+        let (account, missing) = missing_rights(session, name, NEEDED)?;
         if !missing.is_empty() {
             let pattern = match beside {
                 Some(_) => format!("{}%", address.database.replace('_', "\\_")),
@@ -261,6 +262,11 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
             ));
             break;
         }
+    }
+    // What was restored is measured by the same account, which must see all of it.
+    let filled = beside.map_or(&address.database, |beside| &beside.restoring);
+    for grant in Rights::read(session, filled)?.grants_needed(filled) {
+        plan.obstacles.push(format!("what is restored could not be compared with the manifest: {grant}"));
     }
     Ok(())
 }

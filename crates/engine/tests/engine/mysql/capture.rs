@@ -219,3 +219,50 @@ fn an_unchanged_table_yields_the_same_bytes_and_a_new_row_few_others() {
     assert!(first.len() > 8, "{} statements", first.len());
     assert!(second.difference(&first).count() <= 2);
 }
+
+#[test]
+fn a_server_that_dies_during_a_backup_fails_it() {
+    let mut server = Server::start(&[]);
+    server.fresh("dying");
+    server.sql("dying", "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a SELECT seq FROM seq_1_to_1000");
+    let scratch = tempfile::tempdir().unwrap();
+    let context = source::Context {
+        progress: &vault::Silent,
+        scratch: scratch.path(),
+        hash_key: HASH_KEY,
+        started_at: "2026-11-22T02:00:00Z".parse().unwrap(),
+        deduplicating: false,
+    };
+    for export in [Export::Native, Export::Json] {
+        let mut source = MysqlSource::new("database", &settings(&server.url("dying")), Some(export)).unwrap();
+        source.capture(&context).unwrap();
+        server.kill_process();
+        assert_eq!(source.read(&context, &mut Kept::default()).unwrap_err().kind(), ErrorKind::Database);
+        server.kill();
+        server.boot();
+    }
+}
+
+#[test]
+fn a_backup_stops_when_asked() {
+    struct Stopped;
+    impl Progress for Stopped {
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+    let server = Server::shared();
+    server.fresh("stopped");
+    server.sql("stopped", "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1)");
+    let scratch = tempfile::tempdir().unwrap();
+    let context = source::Context {
+        progress: &Stopped,
+        scratch: scratch.path(),
+        hash_key: HASH_KEY,
+        started_at: "2026-11-22T02:00:00Z".parse().unwrap(),
+        deduplicating: false,
+    };
+    let mut source = MysqlSource::new("database", &settings(&server.url("stopped")), Some(Export::Native)).unwrap();
+    source.capture(&context).unwrap();
+    assert_eq!(source.read(&context, &mut Kept::default()).unwrap_err().kind(), ErrorKind::Cancelled);
+}
