@@ -134,12 +134,9 @@ impl Strongroom for Rooms {
         let wanted = request.backup_id.map_or_else(|| "latest".to_owned(), |id| id.to_string());
         let backup_id = room.catalog.backup(&wanted)?.id;
         match drill::run(&room, backup_id.as_str(), actor, &progress) {
-            Ok(drilled) => Ok(Drilled {
-                backup_id,
-                good: true,
-                duration_ms: drilled.restore_duration_ms,
-                differences: Vec::new(),
-            }),
+            Ok(drilled) => {
+                Ok(Drilled { backup_id, good: true, duration_ms: drilled.restore_duration_ms, differences: Vec::new() })
+            }
             // A difference is what a drill looks for; everything else kept it from looking.
             Err(error) if error.kind() == ErrorKind::Mismatch => {
                 Ok(Drilled { backup_id, good: false, duration_ms: 0, differences: vec![error.message().to_owned()] })

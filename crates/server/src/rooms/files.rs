@@ -37,7 +37,9 @@ impl ListingCache {
                 ));
             }
         }
-        found.sort_by(|left, right| (left.kind != "directory", &left.path).cmp(&(right.kind != "directory", &right.path)));
+        found.sort_by(|left, right| {
+            (left.kind != "directory", &left.path).cmp(&(right.kind != "directory", &right.path))
+        });
         let total = found.len() as u64;
         let files = found.into_iter().skip(query.offset as usize).take(query.limit as usize).collect();
         Ok(FilePage { files, total })
