@@ -55,9 +55,7 @@ pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Fa
         }
         (JobKind::Backup, Err(_)) => {
             let Some(failure) = failure else { return };
-            let plan = job.request.get("plan").and_then(Value::as_str).unwrap_or_default();
-            let notice = Notice::job_failed(&format!("Backup of {plan}"), job.id.as_str(), failure, now);
-            post(app, &Notice { ping: Some(notify::Ping::Failure), ..notice.facts(&health()) });
+            post(app, &failed_backup(app, job, failure).facts(&health()));
         }
         (JobKind::Cleanup, Ok(done)) => post(app, &cleanup(app, done)),
         (JobKind::Verify | JobKind::Drill, Ok(done)) if done.state == JobState::Failed => {
@@ -76,6 +74,19 @@ pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Fa
         (kind, Err(_)) => {
             let Some(failure) = failure else { return };
             post(app, &Notice::job_failed(title(kind), job.id.as_str(), failure, now).facts(&health()));
+        }
+    }
+}
+
+/// From the record, where it got that far.
+fn failed_backup(app: &App, job: &Job, failure: &Failure) -> Notice {
+    let now = app.clock.now();
+    match app.catalog.backup_find(job.id.as_str()) {
+        Ok(Some(record)) if record.finished_at.is_some() => Notice::backup(&record, now),
+        _ => {
+            let plan = job.request.get("plan").and_then(Value::as_str).unwrap_or_default();
+            let notice = Notice::job_failed(&format!("Backup of {plan}"), job.id.as_str(), failure, now);
+            Notice { ping: Some(notify::Ping::Failure), ..notice }
         }
     }
 }

@@ -40,7 +40,7 @@ fn values() -> Vec<Value> {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |all, byte| all + &format!("%{byte:02X}"))
 }
 
 /// The fields of a route's body, through references.
