@@ -149,6 +149,26 @@ fn any_single_fault_leaves_every_snapshot_whole() {
 }
 
 #[test]
+fn marked_packs_go_after_the_wait_and_are_copied_once() {
+    let (store, snapshots) = prepared();
+    open_now(&store).forget(&[snapshots[0].0]).unwrap();
+    let options = PruneOptions { wait: Duration::from_mins(50), max_unused_percent: 0 };
+    let prune = |repository: &Repository| {
+        let plan = repository.prune_plan(&options).unwrap();
+        (repository.prune(&plan, &Silent).unwrap(), plan)
+    };
+    let (marked, plan) = prune(&open_now(&store));
+    assert!(marked.marked_packs > 0 && marked.removed_packs == 0, "{marked:?}");
+    let (again, second_plan) = prune(&open_now(&store));
+    assert_eq!((again.marked_packs, again.copied_bytes, again.removed_packs), (0, 0, 0));
+    assert!(second_plan.freed_bytes >= plan.freed_bytes, "what waits is still to come back");
+    let (swept, _) = prune(&reopen(&store));
+    assert_eq!((swept.marked_packs, swept.removed_packs), (0, marked.marked_packs));
+    assert_restores(&reopen(&store), snapshots[1].0, &snapshots[1].1);
+    assert!(reopen(&store).check(CheckDepth::Everything, &Silent).unwrap().is_sound());
+}
+
+#[test]
 fn a_lost_pack_is_named_and_mended_by_the_next_backup() {
     let (store, snapshots) = prepared();
     let packs = vault::Store::list(&store, "data").unwrap();

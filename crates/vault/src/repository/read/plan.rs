@@ -132,7 +132,7 @@ impl<'a, S: FnMut(Batch) -> bool> Planner<'a, S> {
         self.push(Event::Entry(Entry { path: path.clone(), kind, metadata: metadata(node) }))
     }
 
-    /// The name under which a file with several came first, relative to the component.
+    /// The name under which a file with several came first.
     fn first_name(&mut self, node: &Node, path: &EntryPath) -> Option<EntryPath> {
         if node.links < 2 || node.inode == 0 {
             return None;
