@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use engine::catalog::Catalog;
+use engine::catalog::audit::{AuditEvent, AuditOutcome};
 use engine::clock::Clock;
 use engine::{Error, ErrorKind, Result};
 use sd_notify::NotifyState;
@@ -127,6 +128,7 @@ impl Service {
         let server = tokio::spawn(answer(listener, tls.clone(), handle.clone(), router(app.clone())));
         let url = format!("{}://{}", if app.tls { "https" } else { "http" }, for_browsers(address));
         let setup_link = secret.map(|secret| setup::link(&url, &secret));
+        app.catalog.audit(&own_event(&app, "service.start"))?;
         let (worker, others) = start_work(&app);
         events::started(&app);
         (options.on_ready)(&Ready { address, url, setup_link: setup_link.clone() });
@@ -164,6 +166,9 @@ impl Service {
         }
         self.handle.graceful_shutdown(Some(CONNECTIONS_GRACE));
         let _ = self.server.await;
+        if let Err(error) = self.app.catalog.audit(&own_event(&self.app, "service.stop")) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the stop could not be audited");
+        }
     }
 
     /// Ends at once, as a crash would, as far as a process can do that to itself. For tests.
@@ -171,6 +176,18 @@ impl Service {
         self.server.abort();
         self.worker.abort();
         self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn own_event(app: &App, action: &str) -> AuditEvent {
+    AuditEvent {
+        at: app.clock.now(),
+        actor: "service".to_owned(),
+        origin: "service".to_owned(),
+        action: action.to_owned(),
+        subject: None,
+        outcome: AuditOutcome::Success,
+        details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
     }
 }
 

@@ -22,7 +22,11 @@ fn whole_way(url: &str, read: &dyn Fn() -> String, run: &dyn Fn(&str)) {
         app.backup(&[]),
         app.backup(&["--format", "json"]),
         app.backup(&["--format", "repository"]),
-        app.backup(&["--set", "components.database.export=json"]),
+        {
+            let kind = if url.starts_with("postgres") { "postgres" } else { "mysql" };
+            app.configure(&format!("[components.database]\nkind = '{kind}'\nurl = '{url}'\nexport = 'json'\n"));
+            app.backup(&[])
+        },
     ];
     for record in &archives {
         let id = record["id"].as_str().unwrap();

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod backups;
+pub mod figures;
 pub mod jobs;
 pub mod locks;
 mod orphans;

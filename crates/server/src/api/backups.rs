@@ -3,7 +3,7 @@
 use super::jobs::JobStarted;
 use crate::answer::{Accepted, Answer, AnswerLater, Refusal, Success, ok};
 use crate::auth::Principal;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{MaybeBody, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
 use crate::view::{Backup, BackupPage, FormatName, StateName, TierName};
@@ -117,7 +117,7 @@ pub struct CreateBackup {
 ///
 /// Answers at once with the backup's id; `GET /api/jobs/{id}` and `/api/jobs/{id}/events` tell how it goes. The same
 /// request sent again with the same `Idempotency-Key` starts nothing.
-#[utoipa::path(post, path = "/api/backup/create", tag = "backups", request_body = CreateBackup,
+#[utoipa::path(post, path = "/api/backup/create", tag = "backups", request_body = Option<CreateBackup>,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
@@ -125,7 +125,7 @@ async fn create(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
-    Body(body): Body<CreateBackup>,
+    MaybeBody(body): MaybeBody<CreateBackup>,
 ) -> AnswerLater<JobStarted> {
     let tier = body.tier.unwrap_or(Tier::Manual);
     if tier == Tier::PreRestore {
@@ -250,14 +250,14 @@ pub struct VerifyBody {
 
 /// Verify a backup: read it back, open it, compare it with its manifest.
 #[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof", params(("id" = String, Path)),
-    request_body = VerifyBody, responses((status = 202, body = Success<JobStarted>)),
+    request_body = Option<VerifyBody>, responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
     Path(id): Path<String>,
-    Body(body): Body<VerifyBody>,
+    MaybeBody(body): MaybeBody<VerifyBody>,
 ) -> AnswerLater<JobStarted> {
     let backup = app.blocking(move |app| app.catalog.backup(&id)).await?;
     let request =
@@ -266,14 +266,14 @@ async fn verify(
 }
 
 /// Verify all backups.
-#[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = VerifyBody,
+#[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = Option<VerifyBody>,
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify_all(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
-    Body(body): Body<VerifyBody>,
+    MaybeBody(body): MaybeBody<VerifyBody>,
 ) -> AnswerLater<JobStarted> {
     let request = VerifyRequest { id: Id::generate()?, backup_id: None, depth: body.depth.unwrap_or_default() };
     app.submit(NewJob::verify(request, principal.as_actor()), key).await.map(Accepted)

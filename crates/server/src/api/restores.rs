@@ -3,7 +3,7 @@
 use super::jobs::JobStarted;
 use crate::answer::{Accepted, Answer, AnswerLater, Refusal, Success, ok};
 use crate::auth::Principal;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, MaybeBody, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
 use crate::view::RestorePage;
@@ -83,12 +83,12 @@ pub struct RestorePlanBody {
 
 /// Show what a restore would do. Touches nothing.
 #[utoipa::path(post, path = "/api/backup/{id}/restore-plan", tag = "restores", params(("id" = String, Path)),
-    request_body = RestorePlanBody, responses((status = 200, body = Success<RestorePlan>)),
+    request_body = Option<RestorePlanBody>, responses((status = 200, body = Success<RestorePlan>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["restore"])))]
 async fn plan(
     State(app): State<App>,
     Path(id): Path<String>,
-    Body(body): Body<RestorePlanBody>,
+    MaybeBody(body): MaybeBody<RestorePlanBody>,
 ) -> Answer<RestorePlan> {
     let request = prepare(&app, (id, body.components), body.targets).await?;
     ok(app.blocking(move |app| app.strongroom.restore_plan(&request)).await?)

@@ -8,6 +8,7 @@ use super::run::Done;
 use super::{NewJob, worker};
 use crate::events::{SCHEDULER, scheduler};
 use crate::state::App;
+use crate::view::{Backup, Restore};
 use crate::work::BackupRequest;
 use engine::catalog::jobs::{Job, JobKind};
 use engine::catalog::restores::RestoreState;
@@ -50,13 +51,17 @@ fn outcome(app: &App, job: &Job) -> Result<Result<Done>> {
     };
     Ok(match job.kind {
         JobKind::Backup => match app.catalog.backup_find(job.id.as_str())? {
-            Some(record) if matches!(record.state, State::Succeeded | State::Partial) => {
-                Ok(Done { state: record.state.into(), result: json!(record), backup: Some(record) })
-            }
+            Some(record) if matches!(record.state, State::Succeeded | State::Partial) => Ok(Done {
+                state: record.state.into(),
+                result: json!(Backup::from(record.clone())),
+                backup: Some(record),
+            }),
             _ => interrupted().map_err(|error: Error| as_failure(error)),
         },
         JobKind::Restore => match app.catalog.restore_find(&job.id)? {
-            Some(record) if record.state == RestoreState::Swapped => Ok(Done::good_or_failed(true, json!(record))),
+            Some(record) if record.state == RestoreState::Swapped => {
+                Ok(Done::good_or_failed(true, json!(Restore::from(record))))
+            }
             _ => interrupted().map_err(|error: Error| as_failure(error)),
         },
         _ => interrupted().map_err(|error: Error| as_failure(error)),

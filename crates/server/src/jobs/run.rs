@@ -2,6 +2,7 @@
 
 use super::Live;
 use crate::state::App;
+use crate::view::{Backup, Restore};
 use engine::catalog::backups::BackupRecord;
 use engine::catalog::jobs::{Job, JobKind, JobState};
 use engine::manifest::State;
@@ -38,15 +39,15 @@ pub fn run(app: &App, job: &Job, live: Arc<Live>) -> Result<Done> {
         JobKind::Backup => {
             let record = app.strongroom.run_backup(request(job)?, actor, progress)?;
             let state = if record.state == State::Running { JobState::Failed } else { record.state.into() };
-            Ok(Done { state, result: json!(record), backup: Some(record) })
+            Ok(Done { state, result: json!(Backup::from(record.clone())), backup: Some(record) })
         }
         JobKind::Restore => {
             let record = app.strongroom.restore(request(job)?, actor, progress)?;
-            Ok(Done::good_or_failed(record.error.is_none(), json!(record)))
+            Ok(Done::good_or_failed(record.error.is_none(), json!(Restore::from(record))))
         }
         JobKind::Undo => {
             let record = app.strongroom.undo(request(job)?, actor, progress)?;
-            Ok(Done::good_or_failed(record.error.is_none(), json!(record)))
+            Ok(Done::good_or_failed(record.error.is_none(), json!(Restore::from(record))))
         }
         JobKind::Verify => {
             let found = app.strongroom.verify(request(job)?, actor, progress)?;

@@ -160,6 +160,8 @@ fn every_wrong_request_gets_an_envelope() {
     };
     assert_eq!(create("{", "application/json").refused(400), "usage");
     assert_eq!(create("", "application/json").refused(400), "usage");
+    let without = checked(admin.request(Method::POST, "/api/backup/create").send().unwrap());
+    assert_eq!(without.status, 202, "a body may be left out");
     assert_eq!(create("{}", "text/plain").refused(415), "unsupported_media_type");
     assert_eq!(create("[1]", "application/json").refused(400), "usage");
     for wrong in [
@@ -297,4 +299,44 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
     admin.post("/api/settings/reload", &json!({})).expect(200);
     assert_eq!(admin.get("/api/plans").expect(200)["plans"].as_array().unwrap().len(), 2);
     assert_eq!(admin.post("/api/backup/create", &json!({"plan": "second"})).status, 202);
+}
+
+/// Prints how fast the list is: `cargo test -p server --release -- --ignored the_list_is_fast --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn the_list_is_fast_over_ten_thousand_backups() {
+    let kit = Kit::start();
+    let begin: jiff::Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    for number in 0..10_000 {
+        let started = begin + jiff::SignedDuration::from_hours(number);
+        let id = engine::id::Id::generate().unwrap();
+        let record =
+            engine::catalog::backups::BackupRecord::running(id, "default", engine::manifest::Tier::Daily, started);
+        kit.catalog.backup_finish(&record.finished(engine::manifest::State::Succeeded, started), None).unwrap();
+    }
+    let token = kit.token(&[engine::catalog::tokens::Scope::Read]);
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let caller = kit.bearer(token.clone());
+            std::thread::spawn(move || {
+                let time = |path: &str| {
+                    let started = std::time::Instant::now();
+                    let answer = caller.request(Method::GET, path).send().unwrap();
+                    assert_eq!(answer.status(), 200);
+                    answer.bytes().unwrap();
+                    started.elapsed()
+                };
+                (0..250).map(|_| time("/api/backup")).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut times: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    times.sort();
+    println!("list: median {:?}, p99 {:?}, worst {:?}", times[1000], times[1980], times[1999]);
+    let admin = kit.admin();
+    for path in ["/api/overview", "/api/statistics", "/metrics", "/api/backup?limit=500"] {
+        let started = std::time::Instant::now();
+        admin.request(Method::GET, path).send().unwrap().bytes().unwrap();
+        println!("{path}: {:?}", started.elapsed());
+    }
 }

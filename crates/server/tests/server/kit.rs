@@ -129,12 +129,20 @@ impl Kit {
     }
 
     pub fn over(folder: tempfile::TempDir, config: Config, clock: Arc<dyn Clock>) -> Self {
-        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.db")).unwrap());
+        Self::try_over(folder, config, clock).unwrap()
+    }
+
+    pub fn try_over(folder: tempfile::TempDir, config: Config, clock: Arc<dyn Clock>) -> engine::Result<Self> {
+        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.db"))?);
         let fake = Arc::new(Fake::new(Arc::clone(&catalog), Arc::clone(&clock), config));
-        Self::with(folder, fake)
+        Self::try_with(folder, fake)
     }
 
     pub fn with(folder: tempfile::TempDir, fake: Arc<Fake>) -> Self {
+        Self::try_with(folder, fake).unwrap()
+    }
+
+    fn try_with(folder: tempfile::TempDir, fake: Arc<Fake>) -> engine::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let strongroom: Arc<dyn server::Strongroom> = Arc::<Fake>::clone(&fake);
         let (catalog, clock) = (Arc::clone(&fake.catalog), Arc::clone(&fake.clock));
@@ -144,8 +152,8 @@ impl Kit {
             clock: Arc::clone(&clock),
             on_ready: Box::new(|_| {}),
         };
-        let service = runtime.block_on(async { Service::start(options) }).unwrap();
-        Self {
+        let service = runtime.block_on(async { Service::start(options) })?;
+        Ok(Self {
             folder: Some(folder),
             fake,
             catalog,
@@ -154,7 +162,7 @@ impl Kit {
             setup_link: service.setup_link.clone(),
             runtime: Some(runtime),
             service: Some(service),
-        }
+        })
     }
 
     pub fn app(&self) -> &server::state::App {

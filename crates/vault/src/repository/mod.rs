@@ -45,7 +45,7 @@ mod write;
 pub use check::{CheckDepth, CheckReport};
 pub use chunk::Sizes;
 pub use id::Id;
-pub use open::{Environment, Options, Repository, Secret, Snapshot};
+pub use open::{Environment, Options, Repository, Secret, Snapshot, Unreadable};
 pub use prune::{PruneOptions, PruneOutcome, PrunePlan};
 pub use read::RepositoryReader;
 pub use repair::RepairReport;

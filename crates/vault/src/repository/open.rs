@@ -89,6 +89,9 @@ pub struct Snapshot {
     pub program_version: String,
 }
 
+/// Snapshots that cannot be read, and why.
+pub type Unreadable = Vec<(Id, Error)>;
+
 /// An open repository.
 pub struct Repository {
     pub(super) files: Files,
@@ -165,7 +168,7 @@ impl Repository {
     }
 
     /// All snapshots that can be read, oldest first, and what is wrong with the others.
-    pub fn list(&self) -> Result<(Vec<Snapshot>, Vec<(Id, Error)>)> {
+    pub fn list(&self) -> Result<(Vec<Snapshot>, Unreadable)> {
         let ids = self.files.list(FileKind::Snapshot)?;
         let (mut snapshots, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for (id, _) in ids {

@@ -120,9 +120,10 @@ fn a_crash_after_any_change_leaves_every_snapshot_whole() {
 #[test]
 fn any_single_fault_leaves_every_snapshot_whole() {
     for work in WORKS {
+        let (state, before) = prepare(work);
         for fault in Fault::ALL {
             for operation in 0.. {
-                let (store, mut snapshots) = prepare(work);
+                let (store, mut snapshots) = (state.after(state.changes()), before.clone());
                 let repository = open_now(&store);
                 let before = store.operations();
                 store.inject(operation, fault);
@@ -382,7 +383,8 @@ fn assert_no_wrong_byte(
                 },
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
-                    let snapshot_is_damaged = repository.list().unwrap().1.iter().any(|(damaged, _)| damaged == id);
+                    let snapshot_is_damaged =
+                        repository.list().unwrap().1.iter().any(|(damaged, _)| damaged == id);
                     assert!(is_lost || snapshot_is_damaged, "{case}: {} is not named as lost: {error}", entry.path);
                 }
             }
