@@ -49,6 +49,11 @@ WITHOUT STRONGROOM (Node.js and tar are enough):
   2. BACKUP_ENCRYPTION_KEY=<the key above> node open-backup.mjs backup-<time>-<id>.tar.gz.enc backup.tar.gz
   3. tar -xzf backup.tar.gz            (a .enc without .tar in its name is JSON: gunzip it and use jq)
 
+BACKUPS IN A REPOSITORY (copy the whole folder `repository`; <snapshot> is a file's name in its folder `snapshots`):
+
+  strongroom restore ./repository#<snapshot> --to ./restored
+  RESTIC_PASSWORD=<the key above> restic -r ./repository restore latest --target ./restored     (restic alone)
+
 --------------------------------------------------------------------------------------------- open-backup.mjs
 {script}
 --------------------------------------------------------------------------------------------------------------
@@ -89,6 +94,7 @@ mod tests {
             &key.fingerprint(),
             "createDecipheriv",
             "/srv/crm/backups",
+            "restic -r",
         ] {
             assert!(kit.contains(wanted), "{wanted} is missing");
         }
