@@ -32,11 +32,11 @@ pub fn recover(app: &App) -> Result<()> {
             continue;
         }
         let result = outcome(app, &job)?;
-        let failed = result.is_err();
-        worker::record(app, &job, &result)?;
-        if failed {
+        // First the new job: a crash between the two makes one backup too many, never one too few.
+        if result.is_err() {
             make_up(app, &job)?;
         }
+        worker::record(app, &job, &result)?;
     }
     Ok(())
 }

@@ -128,12 +128,11 @@ fn do_and_record(app: &App, job: &Job, live: &Arc<Live>) -> Result<()> {
             tracing::error!(job = %job.id, kind = job.kind.name(), error = cause, duration_ms, "a job failed");
         }
     }
-    record(app, job, &result)?;
     let stopped_by_us = app.is_stopping() && live.is_cancelled();
     if stopped_by_us && is_cancelled(&result) {
         recover::make_up(app, job)?;
     }
-    Ok(())
+    record(app, job, &result)
 }
 
 fn is_cancelled(result: &Result<Done>) -> bool {
