@@ -78,6 +78,24 @@ pub fn drill_database(component: &ComponentConfig, id: &Id, surroundings: &Surro
     }
 }
 
+/// Removes scratch databases of drills that died.
+pub fn sweep_drill_databases(component: &ComponentConfig, surroundings: &Surroundings) -> Result<()> {
+    match &component.settings {
+        ComponentSettings::Postgres(settings) => {
+            let server = settings.drill_url.as_ref().unwrap_or(&settings.url);
+            target::postgres::sweep_drills(server, &database_name(&settings.url), &surroundings.postgres).map(drop)
+        }
+        ComponentSettings::Mysql(settings) => target::mysql::sweep_drills(settings).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// The last part of an address's path.
+fn database_name(url: &str) -> String {
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    path.split('?').next().unwrap_or_default().to_owned()
+}
+
 /// Removes a drill's scratch database.
 pub fn drop_drill_database(component: &ComponentConfig, url: &str, surroundings: &Surroundings) -> Result<()> {
     match &component.settings {

@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use vault::Progress;
 
+/// No plan can be called that.
+const LOCK_NAME: &str = "(drill)";
+
 /// What a drill found.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +38,8 @@ pub struct Drilled {
 /// Restores a backup (an id, `latest`, or its location) into a scratch place and compares it.
 pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Drilled> {
     let backup = locate::find(room, wanted)?;
+    // One drill at a time: whatever scratch database lies about then was left by one that died.
+    let _lock = room.lock_plan(LOCK_NAME)?;
     let result = rehearse(room, &backup, progress);
     let (id, details) = match &result {
         Ok(drilled) => (Some(drilled.id.clone()), serde_json::json!({ "durationMs": drilled.restore_duration_ms })),
@@ -66,6 +71,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     let mut staged = Vec::new();
     for part in &manifest.components {
         let (config, place) = scratch_place(room, part, &manifest, &scratch)?;
+        component::sweep_drill_databases(&config, &room.surroundings)?;
         let mut target = component::target(&config, place.clone(), &room.surroundings)?;
         refuse_if_obstructed(&part.name, &target.inspect(&context, part)?)?;
         places.push((config, place));

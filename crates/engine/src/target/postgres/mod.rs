@@ -29,7 +29,7 @@ use names::{Record, Standing};
 use std::io::Read;
 use std::path::Path;
 use swap::Direction;
-use vault::Entry;
+use vault::{Entry, EntryKind};
 
 /// The steps that are reported to [`vault::Progress::step`], in order.
 pub const STEPS: [&str; 7] = [
@@ -197,6 +197,10 @@ impl Target for PostgresTarget {
 
     fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         context.progress.check_cancelled()?;
+        if entry.kind == EntryKind::Directory {
+            // A repository shows the folders that its paths imply.
+            return Ok(());
+        }
         let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
         context.progress.entries(1);
         match path.as_str() {

@@ -219,7 +219,7 @@ impl vault::EntryWriter for Killing<'_> {
         content: Option<&mut dyn vault::Content>,
     ) -> engine::Result<vault::Outcome> {
         let mut reader = content.unwrap().open().unwrap();
-        if entry.path.starts_with(b"data") || entry.path.as_bytes() == b"database.json" {
+        if entry.path.starts_with(b"2-data") || entry.path.as_bytes() == b"database.json" {
             self.0.crash();
         }
         let bytes =
@@ -263,9 +263,9 @@ fn a_restore_into_a_new_database_that_fails_takes_the_database_away() {
     shop(&server);
     let unpacked = backup(&server.url("shop"), Export::Native);
     for (path, broken) in [
-        ("schema/post-data.sql", "CREATE INDEX nonsense;"),
-        ("data/0002-public.orders.copy", "1\n"),
-        ("layout.json", "{"),
+        ("5-post-data.sql", "CREATE INDEX nonsense;"),
+        ("2-data/0002-public.orders.copy", "1\n"),
+        ("0-layout.json", "{"),
     ] {
         let url = server.url("new");
         let mut target = PostgresTarget::new("database", &settings(&url), client(), Place::Database { url });
