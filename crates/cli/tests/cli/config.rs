@@ -123,3 +123,9 @@ fn logs_are_written_and_hold_no_secret() {
     assert!(text.contains("uploads"), "{text}");
     assert!(!text.contains(KEY));
 }
+
+#[test]
+fn the_service_is_not_offered_to_the_network_without_tls() {
+    let app = App::new();
+    assert_eq!(app.fails(2, &["serve", "--listen", "0.0.0.0:0"]), "config_invalid");
+}
