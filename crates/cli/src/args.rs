@@ -63,6 +63,8 @@ pub enum Command {
     Restores,
     /// Check backups: stored, re-read, opened
     Verify(Verify),
+    /// Mend the repository: make its index anew, drop what is damaged, name what is lost
+    Repair,
     /// Restore a backup into a scratch place and compare it with its manifest
     Drill(Drill),
     /// Keep a backup whatever the retention says

@@ -56,7 +56,12 @@ fn candidates(room: &Room) -> Result<Vec<Candidate>> {
             id: record.id,
             plan: record.plan,
             tier: record.tier,
-            state: record.state,
+            // What a verification found bad is not what retention may rely on.
+            state: if record.state == State::Succeeded && record.trust.stored.is_none() {
+                State::Partial
+            } else {
+                record.state
+            },
             started_at: record.started_at,
             pinned: record.pinned,
         })

@@ -11,7 +11,7 @@ use crate::restore::stage::{self, Staged};
 use crate::room::{Actor, Room};
 use crate::scratch::Scratch;
 use crate::target::{Context, Place};
-use crate::{Error, ErrorKind, Result, component};
+use crate::{Error, ErrorKind, Result, component, verify};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +49,9 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
     };
     let subject = id.as_ref().map(crate::id::Id::as_str);
     room.audit(actor, "drill", subject, result.as_ref().map(|_| ()), details)?;
+    if let Err(error) = &result {
+        verify::distrust(room, &backup, error)?;
+    }
     if let (Ok(drilled), true) = (&result, backup.cataloged) {
         for step in [TrustStep::Opened, TrustStep::Restored] {
             room.catalog.backup_trust(&drilled.id, step, room.now())?;

@@ -4,6 +4,7 @@
 //! the sidecar says, and what the sidecar does not say the backup itself does.
 
 use crate::catalog::backups::BackupRecord;
+use crate::catalog::locks::RunLock;
 use crate::id::Id;
 use crate::manifest::Manifest;
 use crate::room::Room;
@@ -23,6 +24,8 @@ pub struct Backup {
     /// What is known without opening it.
     pub known: Expected,
     manifest: Option<Manifest>,
+    /// While it is held, nobody removes the backup.
+    _reading: Option<RunLock>,
 }
 
 /// Finds a backup by its id, `latest`, or its location.
@@ -44,7 +47,7 @@ pub fn find(room: &Room, wanted: &str) -> Result<Backup> {
     };
     let (manifest, record) = manifest_and_record.unzip();
     let known = record.as_ref().map(|record| expected(record, manifest.as_ref())).unwrap_or_default();
-    Ok(Backup { record, cataloged: false, location, known, manifest })
+    Ok(Backup { record, cataloged: false, location, known, manifest, _reading: None })
 }
 
 /// The backup of a record.
@@ -58,9 +61,10 @@ pub fn cataloged(room: &Room, record: BackupRecord) -> Result<Backup> {
         )
     })?;
     let location = Location::parse(room, &text)?;
+    let reading = room.locks.reading(&record.id)?;
     let manifest = room.catalog.manifest(&record.id)?;
     let known = expected(&record, manifest.as_ref());
-    Ok(Backup { record: Some(record), cataloged: true, location, known, manifest })
+    Ok(Backup { record: Some(record), cataloged: true, location, known, manifest, _reading: Some(reading) })
 }
 
 fn expected(record: &BackupRecord, manifest: Option<&Manifest>) -> Expected {
@@ -86,16 +90,17 @@ impl Backup {
     }
 
     /// Opens it and reads its manifest: the one inside, which is authenticated with the data. Where a sidecar or the
-    /// catalog promised another, somebody lied.
-    ///
-    /// Reading a tar archive's manifest means reading the archive; with a promise at hand that is left to the restore
-    /// itself, which compares every figure.
+    /// catalog promised another, somebody lied, and the restore is refused.
     pub fn open_with_manifest(&self, room: &Room) -> Result<(Box<dyn EntryReader>, Manifest)> {
         let mut reader = self.open(room)?;
-        let manifest = match &self.manifest {
-            Some(manifest) => manifest.clone(),
-            None => storage::read_manifest(&mut *reader)?,
-        };
+        let manifest = storage::read_manifest(&mut *reader)?;
+        if self.manifest.as_ref().is_some_and(|promised| *promised != manifest) {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!("the manifest inside {} is not the one that the catalog or its sidecar has", self.label()),
+                "One of them was altered. Copy the backup's file alone into another folder and verify it there.",
+            ));
+        }
         Ok((reader, manifest))
     }
 }

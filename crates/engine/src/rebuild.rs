@@ -4,7 +4,7 @@ use crate::catalog::backups::BackupRecord;
 use crate::manifest::Manifest;
 use crate::room::{Actor, Room};
 use crate::storage::{self, Location};
-use crate::{ErrorKind, Result, naming, repository, sidecar};
+use crate::{Result, naming, repository, sidecar};
 use serde::Serialize;
 use std::sync::Arc;
 use vault::archive::Expected;
@@ -80,10 +80,10 @@ pub fn adopt(room: &Room, running: &BackupRecord) -> Result<Option<BackupRecord>
             room.catalog.backup_finish(&record, Some(&manifest))?;
             Ok(Some(record))
         }
-        // Without the key nothing can be said about it; it stays for a rebuild with the key.
-        Err(error) if matches!(error.kind(), ErrorKind::NoKey | ErrorKind::WrongKey | ErrorKind::WrongKeyOrDamaged) => {
+        // Whatever is wrong with it (no key, damage), it must not keep every command from starting: it stays for a rebuild.
+        Err(error) => {
+            tracing::error!(id = %running.id, error = %crate::chain(&error), "the archive of a run that died could not be adopted");
             Ok(None)
         }
-        Err(error) => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use crate::backup::Job;
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::Manifest;
-use crate::room::Room;
+use crate::room::{Actor, Room};
 use crate::storage::{self, Location};
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -179,6 +179,45 @@ pub fn prune(room: &Room, progress: &Arc<dyn Progress>) -> Result<Option<Pruned>
         removed_bytes: outcome.removed_bytes,
         postponed: outcome.postponed,
     }))
+}
+
+/// What a repair came to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repaired {
+    /// What was wrong, a line each.
+    pub findings: Vec<String>,
+    /// Blobs that were copied out of damaged packs.
+    pub saved_blobs: usize,
+    /// Damaged packs that were removed.
+    pub removed_packs: usize,
+    /// Files that cannot be restored whole, a line each.
+    pub lost: Vec<String>,
+}
+
+/// Makes the index anew, saves what is whole out of damaged packs, and names what is lost.
+pub fn repair(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Repaired> {
+    let repository = existing(room)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("there is no repository in {}", folder(room).display()),
+            "Only repositories are repaired; an archive that is damaged is replaced by another copy.",
+        )
+    })?;
+    let report = repository.repair(progress.as_ref())?;
+    let repaired = Repaired {
+        findings: report.findings.iter().map(|finding| format!("{}: {}", finding.object, finding.message)).collect(),
+        saved_blobs: report.saved_blobs,
+        removed_packs: report.removed_packs.len(),
+        lost: report
+            .lost
+            .iter()
+            .map(|lost| format!("{} in snapshot {}", String::from_utf8_lossy(&lost.path), lost.snapshot.short()))
+            .collect(),
+    };
+    let details = serde_json::json!({ "findings": repaired.findings.len(), "lost": repaired.lost.len() });
+    room.audit(actor, "repair", None, Ok(()), details)?;
+    Ok(repaired)
 }
 
 /// Lets a further key open the repository, where there is one.

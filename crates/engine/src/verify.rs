@@ -78,9 +78,29 @@ fn verify(room: &Room, backup: &Backup, depth: Depth, actor: &Actor, progress: &
     )?;
     let failure = result.err();
     if let Some(error) = &failure {
+        distrust(room, backup, error)?;
         tracing::error!(id = label, error = %crate::chain(error), "verification failed");
     }
     Ok(Verified { id: label, ok: failure.is_none(), error: failure.as_ref().map(Into::into), failure })
+}
+
+/// What was found bad is trusted no more: lists say so, and retention does not count it as good. A failure that says nothing
+/// about the backup (no key, no permission) leaves it as it was.
+pub(crate) fn distrust(room: &Room, backup: &Backup, error: &Error) -> Result<()> {
+    let bad = matches!(
+        error.kind(),
+        ErrorKind::Damaged
+            | ErrorKind::Truncated
+            | ErrorKind::Mismatch
+            | ErrorKind::NotFound
+            | ErrorKind::NotABackup
+            | ErrorKind::UnsafeEntry
+            | ErrorKind::TooLarge
+    );
+    match &backup.record {
+        Some(record) if bad && backup.cataloged => room.catalog.backup_distrust(&record.id),
+        _ => Ok(()),
+    }
 }
 
 fn look(room: &Room, backup: &Backup, depth: Depth, progress: &Arc<dyn Progress>) -> Result<()> {

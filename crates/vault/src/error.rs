@@ -160,10 +160,13 @@ impl Error {
         &self.hint
     }
 
-    /// Puts where it happened before the message: `"component uploads: …"`.
+    /// Puts where it happened before the message: `"component uploads: …"`. Said once, whoever else says it too.
     #[must_use]
     pub fn within(mut self, place: impl std::fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
+        let place = format!("{place}: ");
+        if !self.message.starts_with(&place) {
+            self.message.insert_str(0, &place);
+        }
         self
     }
 

@@ -37,6 +37,7 @@ pub fn run(arguments: Arguments) -> Result<Report> {
         Command::Undo(one) => restore::undo(&one.id, &session()?),
         Command::Restores => records::restores(&session()?),
         Command::Verify(verify) => verify::run(&verify, &session()?),
+        Command::Repair => verify::repair(&session()?),
         Command::Drill(drill) => verify::drill(&drill.id, &session()?),
         Command::Pin(one) => records::pin(&one.id, true, &session()?),
         Command::Unpin(one) => records::pin(&one.id, false, &session()?),

@@ -69,3 +69,23 @@ pub fn drill(id: &str, session: &Session) -> Result<Report> {
     );
     Ok(Report::done(json(&drilled)?, text))
 }
+
+/// Mends the repository and says what is lost; files that are lost are a partial success.
+pub fn repair(session: &Session) -> Result<Report> {
+    let room = session.room()?;
+    let result = engine::repository::repair(&room, &session.actor, &session.progress());
+    session.reporter.finish();
+    let repaired = result?;
+    let mut text = match repaired.findings.len() {
+        0 => "The repository is sound; nothing was changed.".to_owned(),
+        count => format!("{} mended.", units::counted(count as u64, "thing was", "things were")),
+    };
+    for finding in &repaired.findings {
+        text.push_str(&format!("\n  {finding}"));
+    }
+    for lost in &repaired.lost {
+        text.push_str(&format!("\nlost: {lost}"));
+    }
+    let exit = if repaired.lost.is_empty() { exit::DONE } else { exit::PARTIAL };
+    Ok(Report::done(json(&repaired)?, text).with_exit(exit))
+}

@@ -9,6 +9,7 @@ mod crash;
 mod documents;
 mod full_disk;
 mod keys;
+mod mail;
 mod main_job;
 mod repository;
 mod restore;

@@ -122,3 +122,26 @@ fn a_rotated_key_opens_the_repository_and_the_old_one_no_longer() {
     );
     assert_ne!(outcome.exit, 0, "the retired key is withdrawn");
 }
+
+#[test]
+fn a_damaged_pack_is_found_named_and_mended() {
+    let app = App::new();
+    let record = repository_backup(&app);
+    let id = record["id"].as_str().unwrap();
+    app.ok(&["drill", id]);
+    let data = app.path().join("backups/repository/data");
+    let pack = Outcome::of(Command::new("find").arg(&data).args(["-type", "f", "-size", "+100k"]));
+    let pack = std::path::PathBuf::from(pack.stdout.lines().next().unwrap());
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    assert_eq!(app.fails(6, &["verify", id]), "damaged");
+    assert!(app.ok(&["show", id])["trust"]["restored"].is_null(), "what was found bad is trusted no more");
+    let outcome = app.run(&["repair", "--json"]);
+    assert_eq!(outcome.exit, 3, "{outcome:?}");
+    let repaired = outcome.json();
+    assert!(!repaired["lost"].as_array().unwrap().is_empty(), "{repaired}");
+    let again = app.backup(&["--format", "repository", "--force-reread"]);
+    app.ok(&["drill", again["id"].as_str().unwrap()]);
+}

@@ -13,7 +13,7 @@ pub use job::{Job, Request};
 
 use crate::below::Below;
 use crate::catalog::backups::{BackupRecord, ComponentSummary};
-use crate::manifest::{ComponentManifest, MANIFEST_VERSION, Manifest, State};
+use crate::manifest::{ComponentManifest, Format, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
 use crate::scratch::Scratch;
 use crate::source::{Context, Source};
@@ -26,8 +26,20 @@ use vault::{Committed, Progress, Store};
 /// Takes a backup. A partial one is a result, not an error: its state says so.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
     let job = Job::prepare(room, request)?;
+    refuse_too_large(room, &job)?;
     let _lock = room.lock_plan(&job.plan)?;
     carry_out(room, &job, progress)
+}
+
+/// One IV encrypts 64 GiB safely, not more. Whoever is near that learns it before hours of work, from the size of the plan's
+/// last backup; the writer itself refuses in any case.
+fn refuse_too_large(room: &Room, job: &Job) -> Result<()> {
+    if job.key.is_none() || job.format == Format::Repository {
+        return Ok(());
+    }
+    let before = room.catalog.backup_predecessor(&job.plan, job.started_at)?.and_then(|record| record.bytes);
+    // Two percent for what came since.
+    before.map_or(Ok(()), |bytes| vault::envelope::check_fits(bytes.saturating_add(bytes / 50)))
 }
 
 /// The same for whoever holds the locks already: a restore that takes its pre-restore backup.
@@ -55,7 +67,7 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
         scratch: scratch.path(),
         hash_key: random_key()?,
         started_at: job.started_at,
-        deduplicating: job.format == crate::manifest::Format::Repository,
+        deduplicating: job.format == Format::Repository,
     };
     let mut sources = capture(room, job, &context)?;
     let captured_at = room.now();

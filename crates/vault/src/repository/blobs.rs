@@ -88,7 +88,7 @@ pub fn damaged_blob(id: Id, kind: BlobKind, pack: &str, why: &str) -> Error {
     Error::new(
         ErrorKind::Damaged,
         format!("the {what} blob {id} in {pack} is damaged: {why}"),
-        "`strongroom verify` names every file that is affected; `repair` drops the blob so that the next backup stores it anew.",
+        "`strongroom repair` names every file that is affected and drops the blob, so that the next backup stores it anew.",
     )
 }
 
@@ -97,7 +97,7 @@ pub fn missing_blob(id: Id, kind: BlobKind) -> Error {
     Error::new(
         ErrorKind::Damaged,
         format!("the {} blob {id} is in no index of the repository", name_of(kind)),
-        "Run `repair`: if its pack is still there the index is made anew, else it names the files that are lost.",
+        "Run `strongroom repair`: if its pack is still there the index is made anew, else it names the files that are lost.",
     )
 }
 

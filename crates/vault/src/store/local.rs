@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
@@ -107,6 +108,8 @@ impl Store for LocalStore {
             temporary,
             file,
             written_bytes: 0,
+            synced_bytes: 0,
+            syncing: None,
             finished: false,
         }))
     }
@@ -178,6 +181,10 @@ impl Store for LocalStore {
     }
 }
 
+/// Bytes that may wait in the page cache while an object is written. What is on its way to the disk while the next bytes
+/// are being made need not be waited for at the end.
+const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
+
 struct LocalWriter {
     name: String,
     path: PathBuf,
@@ -185,13 +192,41 @@ struct LocalWriter {
     temporary: PathBuf,
     file: File,
     written_bytes: u64,
+    synced_bytes: u64,
+    syncing: Option<JoinHandle<io::Result<()>>>,
     finished: bool,
+}
+
+impl LocalWriter {
+    /// Sends what was written so far to the disk, on a thread of its own. One at a time: a disk that is slower than we
+    /// are is waited for at the end, as it must be.
+    fn sync_behind(&mut self) -> io::Result<()> {
+        if self.written_bytes - self.synced_bytes < UNSYNCED_BYTES_MAX {
+            return Ok(());
+        }
+        match self.syncing.take() {
+            Some(running) if !running.is_finished() => self.syncing = Some(running),
+            ended => {
+                // An error of the disk is told once, to whoever syncs: it must not get lost here.
+                ended.map_or(Ok(()), joined)?;
+                let file = self.file.try_clone()?;
+                self.synced_bytes = self.written_bytes;
+                self.syncing = Some(std::thread::spawn(move || file.sync_data()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn joined(sync: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    sync.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked")))
 }
 
 impl Write for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.written_bytes += written as u64;
+        self.sync_behind()?;
         Ok(written)
     }
 
@@ -209,7 +244,9 @@ impl ObjectWriter for LocalWriter {
     }
 
     fn finish(mut self: Box<Self>) -> Result<ObjectInfo> {
-        self.file.sync_all().doing(|| format!("syncing {}", self.temporary.display()))?;
+        let what = || format!("syncing {}", self.temporary.display());
+        self.syncing.take().map_or(Ok(()), joined).doing(what)?;
+        self.file.sync_all().doing(what)?;
         rename_without_replacing(&self.temporary, &self.path)?;
         self.finished = true;
         sync_folder(&self.folder)?;
