@@ -59,6 +59,7 @@ fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
 
 /// Starts what is due now; returns when the next run is. Public for tests, which have a clock of their own.
 pub fn look(app: &App) -> Result<Option<Timestamp>> {
+    let _alone = app.looking();
     let schedules = Schedules::read(app)?;
     let now = app.clock.now();
     if !schedules.running {

@@ -16,7 +16,7 @@ use engine::room::Actor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 /// The shared state; cheap to clone.
@@ -47,6 +47,7 @@ pub struct Shared {
     pub started_at: Timestamp,
     /// We do TLS ourselves: cookies are marked `Secure`.
     pub tls: bool,
+    looking: Mutex<()>,
     stopping: watch::Sender<bool>,
     scheduler: Notify,
     outbox: Notify,
@@ -76,6 +77,7 @@ impl App {
             http: HttpFigures::default(),
             started_at,
             tls,
+            looking: Mutex::default(),
             stopping: watch::Sender::new(false),
             scheduler: Notify::new(),
             outbox: Notify::new(),
@@ -92,6 +94,11 @@ impl App {
             Ok(result) => result.map_err(Into::into),
             Err(_) => Err(panicked()),
         }
+    }
+
+    /// Held by whoever looks what is due: two at once would both start it.
+    pub fn looking(&self) -> MutexGuard<'_, ()> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to stop: nothing new is started.

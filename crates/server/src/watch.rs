@@ -78,6 +78,7 @@ pub fn remember_first_start(app: &App) -> Result<()> {
 
 /// Looks once, and tells what is new. Public for tests, which have a clock of their own.
 pub fn look(app: &App) -> Result<()> {
+    let _alone = app.looking();
     let config = app.strongroom.config();
     let now = app.clock.now();
     let mut alarms = alarms(app, &config, &Figures::read(app)?, app.strongroom.disk()?)?;

@@ -6,12 +6,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const SERVER: &str = r"
-import sys, time
+import sys
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Mailbox
-controller = Controller(Mailbox(sys.argv[1]), hostname='127.0.0.1', port=0)
+import socket
+with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    port = probe.getsockname()[1]
+controller = Controller(Mailbox(sys.argv[1]), hostname='127.0.0.1', port=port)
 controller.start()
-print(controller.server.sockets[0].getsockname()[1], flush=True)
+print(port, flush=True)
 sys.stdin.read()
 ";
 
