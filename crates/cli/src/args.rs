@@ -30,7 +30,7 @@ pub struct Global {
     /// Print one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say only what went wrong
+    /// Show no progress: only the result, and what went wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// Say more in the log; twice for everything

@@ -29,7 +29,11 @@ fn changed(old: &str, assignments: &[(&str, &str)]) -> String {
         };
         let line = format!("{name}={value}");
         if text.lines().any(assigns) {
-            text = text.lines().map(|old| if assigns(old) { line.clone() } else { old.to_owned() } + "\n").collect();
+            let changed = |old: &str| {
+                let end = old.trim_end_matches(['\r', '\n']).len();
+                if assigns(old) { format!("{line}{}", &old[end..]) } else { old.to_owned() }
+            };
+            text = text.split_inclusive('\n').map(changed).collect();
         } else {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
@@ -74,7 +78,8 @@ mod tests {
     #[test]
     fn only_the_named_variable_changes() {
         let old = "A=1\n# BACKUP_ENCRYPTION_KEY=no\nexport KEY = \"old\" # why\nB=\"x\n y\"";
-        assert_eq!(changed(old, &[("KEY", "new")]), "A=1\n# BACKUP_ENCRYPTION_KEY=no\nKEY=new\nB=\"x\n y\"\n");
+        assert_eq!(changed(old, &[("KEY", "new")]), "A=1\n# BACKUP_ENCRYPTION_KEY=no\nKEY=new\nB=\"x\n y\"");
+        assert_eq!(changed("A=1\r\nKEY=old\r\n", &[("KEY", "new")]), "A=1\r\nKEY=new\r\n");
         assert_eq!(changed("A=1", &[("KEY", "new")]), "A=1\nKEY=new\n");
         assert_eq!(changed("", &[("KEY", "new")]), "KEY=new\n");
     }

@@ -1,4 +1,4 @@
-//! The log files of C16: `combined-<date>.log` and `error-<date>.log`, a file a day, the oldest removed.
+//! The log files: `combined-.<date>.log` and `error-.<date>.log`, a file a day, the oldest removed.
 //!
 //! Standard output belongs to results and standard error to people: the log goes to files only. Secrets do not reach it,
 //! because they live in types that do not print.
@@ -21,6 +21,9 @@ pub fn start(settings: &LogSettings, folder: &Path, verbose: u8) -> Result<(), S
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
+    let unusable =
+        |cause: &dyn std::fmt::Display| format!("no log is written: {} cannot be used: {cause}", folder.display());
+    std::fs::create_dir_all(folder).map_err(|cause| unusable(&cause))?;
     let file = |prefix: &str| {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
@@ -28,7 +31,7 @@ pub fn start(settings: &LogSettings, folder: &Path, verbose: u8) -> Result<(), S
             .filename_suffix("log")
             .max_log_files(settings.keep.max(1) as usize)
             .build(folder)
-            .map_err(|cause| format!("no log is written: {} cannot be used: {cause}", folder.display()))
+            .map_err(|cause| unusable(&cause))
     };
     let (combined, errors) = (file("combined-")?, file("error-")?.with_max_level(Level::ERROR));
     let writer = combined.and(errors);

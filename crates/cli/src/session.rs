@@ -2,10 +2,11 @@
 
 use crate::args::Global;
 use crate::output::progress::{Reporter, Style};
-use engine::catalog::Catalog;
 use engine::clock::SystemClock;
+use engine::component::Surroundings;
 use engine::config::{CONFIG_FILE, Config, ConfigInputs};
 use engine::room::{Actor, Room};
+use engine::source::postgres::ClientSettings;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -45,21 +46,23 @@ impl Session {
 
     /// Opens the room, which also finishes or undoes what a crash left half done.
     pub fn room(&self) -> Result<Room> {
-        let (room, news) = Room::open(self.config.clone(), Arc::new(SystemClock), &self.progress())?;
+        let (room, news) = Room::open(self.config.clone(), surroundings(), Arc::new(SystemClock), &self.progress())?;
         for line in news {
             self.reporter.warning(&line);
         }
         Ok(room)
     }
 
-    /// The records alone, without taking care of anything: for accounts and tokens while the service runs.
-    pub fn catalog(&self) -> Result<Arc<Catalog>> {
-        self.room().map(|room| room.catalog)
-    }
-
     /// Progress as the engine wants it.
     pub fn progress(&self) -> Arc<dyn Progress> {
         self.reporter.clone()
+    }
+
+    /// Sets one value over everything else, as `--set` does.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.inputs.overrides.push((key.to_owned(), value.to_owned()));
+        self.config = Arc::new(load(&self.inputs)?);
+        Ok(())
     }
 
     /// Reads the configuration anew.
@@ -81,7 +84,9 @@ fn read_inputs(global: &Global) -> Result<ConfigInputs> {
     let file = global.config.as_ref().map(|file| current.join(file));
     let (toml, dotenv) = read_files(&folder, file.as_deref())?;
     // What is not UTF-8 cannot be one of our variables.
-    let env: BTreeMap<_, _> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let env: BTreeMap<_, _> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let overrides = global.overrides.iter().map(|pair| parse_override(pair)).collect::<Result<_>>()?;
     Ok(ConfigInputs { folder, toml, dotenv, env, overrides })
 }
@@ -90,7 +95,9 @@ type TextFile = Option<(PathBuf, String)>;
 
 fn read_files(folder: &Path, named: Option<&Path>) -> Result<(TextFile, TextFile)> {
     let toml = match named {
-        Some(path) => Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?)),
+        Some(path) => {
+            Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?))
+        }
         None => read_optional(&folder.join(CONFIG_FILE))?,
     };
     Ok((toml, read_optional(&folder.join(".env"))?))
@@ -106,9 +113,25 @@ fn read_optional(path: &Path) -> Result<TextFile> {
 
 fn parse_override(pair: &str) -> Result<(String, String)> {
     let (key, value) = pair.split_once('=').ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("--set {pair}: a key and a value are wanted"), "Write it as --set retention.daily=14.")
+        Error::new(
+            ErrorKind::Usage,
+            format!("--set {pair}: a key and a value are wanted"),
+            "Write it as --set retention.daily=14.",
+        )
     })?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// What the engine may know of this process's environment.
+pub fn surroundings() -> Surroundings {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let home = || variable("HOME").map(|home| Path::new(&home).join(".pgpass"));
+    let pgpass =
+        variable("PGPASSFILE").map(PathBuf::from).or_else(home).and_then(|path| std::fs::read_to_string(path).ok());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let user = variable("PGUSER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+    let tool_folders = std::env::split_paths(&path).collect();
+    Surroundings { postgres: ClientSettings { user, pgpass: pgpass.map(Into::into), tool_folders } }
 }
 
 /// Who sits at this terminal, as far as the system tells.

@@ -8,6 +8,7 @@
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::State;
+use crate::repository::{self, Pruned};
 use crate::restore::journal::write_durably;
 use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
@@ -18,9 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vault::error::IoContext;
 use vault::{Progress, Store};
-
-/// The steps that a cleanup reports.
-pub const STEPS: &[&str] = &["cleanup.noted", "cleanup.unlisted", "cleanup.sidecar", "cleanup.archive", "cleanup.forgotten"];
 
 /// What a cleanup did.
 #[derive(Debug, Serialize)]
@@ -33,6 +31,8 @@ pub struct Cleaned {
     pub freed_bytes: u64,
     /// Restores that can no longer be undone.
     pub expired_restores: Vec<Id>,
+    /// What became of the repository, where there is one.
+    pub repository: Option<Pruned>,
 }
 
 /// What a cleanup would remove, and why everything else stays.
@@ -43,7 +43,10 @@ pub fn plan(room: &Room) -> Result<RetentionPlan> {
 fn candidates(room: &Room) -> Result<Vec<Candidate>> {
     let restores = room.catalog.restores()?;
     let undo_until = |id: &Id| {
-        restores.iter().find(|restore| restore.pre_restore_id.as_ref() == Some(id)).and_then(|restore| restore.undo_until)
+        restores
+            .iter()
+            .find(|restore| restore.pre_restore_id.as_ref() == Some(id))
+            .and_then(|restore| restore.undo_until)
     };
     let candidate = |record: BackupRecord| {
         Ok(Candidate {
@@ -75,14 +78,22 @@ pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<C
         }
     }
     room.sweep()?;
+    let repository = repository::prune(room, progress)?;
     let details = serde_json::json!({ "removed": plan.remove.iter().map(|going| &going.id).collect::<Vec<_>>(), "freedBytes": freed_bytes });
     room.audit(actor, "cleanup", None, Ok(()), details)?;
     tracing::info!(removed = plan.remove.len(), kept = plan.keep.len(), freed_bytes, "cleanup finished");
-    Ok(Cleaned { plan, freed_bytes, expired_restores: expired.into_iter().map(|record| record.id).collect() })
+    let expired_restores = expired.into_iter().map(|record| record.id).collect();
+    Ok(Cleaned { plan, freed_bytes, expired_restores, repository })
 }
 
 /// Deletes one backup because somebody says so.
-pub fn delete(room: &Room, wanted: &str, force: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
+pub fn delete(
+    room: &Room,
+    wanted: &str,
+    force: bool,
+    actor: &Actor,
+    progress: &Arc<dyn Progress>,
+) -> Result<BackupRecord> {
     let _lock = room.lock_everything("delete")?;
     let record = room.catalog.backup(wanted)?;
     let allowed = may_delete(room, &record, force);
@@ -124,8 +135,10 @@ fn remove(room: &Room, record: &BackupRecord, progress: &Arc<dyn Progress>) -> R
     progress.step("cleanup.noted");
     room.catalog.backup_forget(&record.id)?;
     progress.step("cleanup.unlisted");
-    if let Some(Location::Archive { store, name }) = location {
-        remove_archive(store.as_ref(), &name, progress)?;
+    match location {
+        Some(Location::Archive { store, name }) => remove_archive(store.as_ref(), &name, progress)?,
+        Some(Location::Snapshot { repository: folder, snapshot }) => repository::forget(room, &folder, &snapshot)?,
+        None => {}
     }
     room.locks.forget(&record.id)?;
     note.take_away()?;
@@ -153,6 +166,12 @@ pub(crate) fn finish_removals(room: &Room, progress: &Arc<dyn Progress>) -> Resu
         for object in objects.iter().filter(|object| naming::id_in_name(&object.name).as_ref() == Some(&note.id)) {
             remove_archive(room.store.as_ref(), &object.name, progress)?;
         }
+        if let Some((record, _)) = repository::backup_of(room, &note.id)?
+            && let Some(Location::Snapshot { repository: folder, snapshot }) =
+                record.location.as_deref().map(|text| Location::parse(room, text)).transpose()?
+        {
+            repository::forget(room, &folder, &snapshot)?;
+        }
         room.locks.forget(&note.id)?;
         note.take_away()?;
     }
@@ -175,7 +194,12 @@ impl Note {
     }
 
     fn all(room: &Room) -> Result<Vec<Self>> {
-        let Ok(entries) = std::fs::read_dir(room.state_folder().join("removing")) else { return Ok(Vec::new()) };
+        let folder = room.state_folder().join("removing");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(Error::io(format!("looking into {}", folder.display()), cause)),
+        };
         let note = |entry: std::fs::DirEntry| {
             let id = Id::parse(&entry.file_name().to_string_lossy()).ok()?;
             Some(Self { id, path: entry.path() })

@@ -1,17 +1,30 @@
 //! From a component's settings to its source and its target, and back from a manifest to its settings.
 
 use crate::config::component::{
-    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings, SqliteSettings,
-    default_config_files, default_log_patterns,
+    ComponentConfig, ComponentSettings, ConfigFilesSettings, FilesSettings, LogsSettings, ServerDatabaseSettings,
+    SqliteSettings, default_config_files, default_log_patterns,
 };
+use crate::id::Id;
 use crate::manifest::{ComponentKind, Export, Format};
 use crate::source::{self, Source};
 use crate::target::{self, Place, Target};
 use crate::{Error, ErrorKind, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vault::error::IoContext;
+
+/// A query that takes longer has failed.
+const QUERY_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// What the binary found in its environment: the engine never looks there itself.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// For PostgreSQL: who we are, the password file, where the client programs are.
+    pub postgres: source::postgres::ClientSettings,
+}
 
 /// The source of a component. A `json` archive takes a database's JSON export whatever its settings say.
-pub fn source(component: &ComponentConfig, format: Format) -> Result<Box<dyn Source>> {
+pub fn source(component: &ComponentConfig, format: Format, surroundings: &Surroundings) -> Result<Box<dyn Source>> {
     let name = component.name.clone();
     let mut settings = component.settings.clone();
     if format == Format::Json {
@@ -28,24 +41,92 @@ pub fn source(component: &ComponentConfig, format: Format) -> Result<Box<dyn Sou
         ComponentSettings::Config(settings) => Box::new(source::config::ConfigSource::new(name, settings)?),
         ComponentSettings::Logs(settings) => Box::new(source::logs::LogsSource::new(name, settings)?),
         ComponentSettings::Sqlite(settings) => Box::new(source::sqlite::SqliteSource::new(name, settings)),
-        ComponentSettings::Postgres(_) | ComponentSettings::Mysql(_) => return Err(not_yet()),
+        ComponentSettings::Postgres(settings) => {
+            let export = settings.export.unwrap_or(Export::Native);
+            Box::new(source::postgres::PostgresSource::new(&name, &settings, surroundings.postgres.clone(), export))
+        }
+        ComponentSettings::Mysql(settings) => {
+            Box::new(source::mysql::MysqlSource::new(&name, &settings, settings.export)?)
+        }
     })
 }
 
 /// The target of a component, at a place.
-pub fn target(component: &ComponentConfig, place: Place) -> Result<Box<dyn Target>> {
+pub fn target(component: &ComponentConfig, place: Place, surroundings: &Surroundings) -> Result<Box<dyn Target>> {
     let name = component.name.clone();
     Ok(match component.settings.clone() {
         ComponentSettings::Files(settings) => Box::new(target::files::FilesTarget::new(name, settings, place)?),
         ComponentSettings::Config(settings) => Box::new(target::config::ConfigTarget::new(name, settings, place)?),
         ComponentSettings::Logs(settings) => Box::new(target::logs::LogsTarget::new(name, settings, place)?),
         ComponentSettings::Sqlite(settings) => Box::new(target::sqlite::SqliteTarget::new(name, settings, place)?),
-        ComponentSettings::Postgres(_) | ComponentSettings::Mysql(_) => return Err(not_yet()),
+        ComponentSettings::Postgres(settings) => {
+            Box::new(target::postgres::PostgresTarget::new(&name, &settings, surroundings.postgres.clone(), place))
+        }
+        ComponentSettings::Mysql(settings) => Box::new(target::mysql::MysqlTarget::new(&name, &settings, &place)?),
     })
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorKind::Unsupported, "this build knows no server databases", "Use a build that does.")
+/// The scratch database of a drill, for a component whose database lives on a server; `None` for one that is restored
+/// into a folder.
+pub fn drill_database(component: &ComponentConfig, id: &Id, surroundings: &Surroundings) -> Result<Option<Place>> {
+    match &component.settings {
+        ComponentSettings::Postgres(settings) => {
+            target::postgres::drill_place(settings, id, &surroundings.postgres).map(Some)
+        }
+        ComponentSettings::Mysql(settings) => target::mysql::drill_place(settings, id).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Removes scratch databases of drills that died.
+pub fn sweep_drill_databases(component: &ComponentConfig, surroundings: &Surroundings) -> Result<()> {
+    match &component.settings {
+        ComponentSettings::Postgres(settings) => {
+            let server = settings.drill_url.as_ref().unwrap_or(&settings.url);
+            target::postgres::sweep_drills(server, &database_name(&settings.url), &surroundings.postgres).map(drop)
+        }
+        ComponentSettings::Mysql(settings) => target::mysql::sweep_drills(settings).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// The last part of an address's path.
+fn database_name(url: &str) -> String {
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    path.split('?').next().unwrap_or_default().to_owned()
+}
+
+/// Removes a drill's scratch database.
+pub fn drop_drill_database(component: &ComponentConfig, url: &str, surroundings: &Surroundings) -> Result<()> {
+    match &component.settings {
+        ComponentSettings::Postgres(_) => target::postgres::drop_database(url, &surroundings.postgres),
+        ComponentSettings::Mysql(_) => target::mysql::drop_database(url),
+        _ => Ok(()),
+    }
+}
+
+/// The first value of the first row that a query yields in a restored database, as text.
+pub fn query(component: &ComponentConfig, place: &Place, sql: &str, surroundings: &Surroundings) -> Result<String> {
+    match (&component.settings, place) {
+        (ComponentSettings::Sqlite(_), Place::Folder { path }) => {
+            source::sqlite::query(&only_file(path)?, sql, QUERY_TIMEOUT)
+        }
+        (ComponentSettings::Postgres(_), Place::Database { url }) => {
+            target::postgres::query(url, sql, &surroundings.postgres)
+        }
+        (ComponentSettings::Mysql(_), Place::Database { url }) => target::mysql::query(url, sql),
+        _ => Err(Error::new(
+            ErrorKind::Config,
+            format!("{} is no database: nothing can be asked of it", component.name),
+            "Name a database component under [[assert]] or [[check]].",
+        )),
+    }
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let what = || format!("looking into {}", folder.display());
+    let entries = std::fs::read_dir(folder).doing(what)?.collect::<std::io::Result<Vec<_>>>().doing(what)?;
+    entries.first().map(std::fs::DirEntry::path).ok_or_else(|| Error::internal("a restored database has no file"))
 }
 
 impl ComponentConfig {
@@ -86,7 +167,9 @@ impl ComponentConfig {
             ComponentKind::Postgres | ComponentKind::Mysql => {
                 return Err(Error::new(
                     ErrorKind::Config,
-                    format!("the backup's component {name} is a database on a server, and no address for it is configured"),
+                    format!(
+                        "the backup's component {name} is a database on a server, and no address for it is configured"
+                    ),
                     "Set DATABASE_URL, or restore it elsewhere with --to and the address of a new database.",
                 ));
             }
@@ -149,7 +232,8 @@ pub fn redact_url(url: &str) -> String {
     };
     let tail = match tail.split_once('?') {
         Some((path, query)) => {
-            let kept: Vec<_> = query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
+            let kept: Vec<_> =
+                query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
             if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
         }
         None => tail.to_owned(),
@@ -163,7 +247,11 @@ mod tests {
 
     #[test]
     fn a_password_does_not_survive_in_an_address() {
-        for url in ["postgres://crm:s3cr3t@db/crm", "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require", "mysql://crm@db/crm?password=s3cr3t&x=1"] {
+        for url in [
+            "postgres://crm:s3cr3t@db/crm",
+            "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require",
+            "mysql://crm@db/crm?password=s3cr3t&x=1",
+        ] {
             let shown = redact_url(url);
             assert!(!shown.contains("s3"), "{shown}");
             assert!(shown.contains("crm@db"), "{shown}");

@@ -2,7 +2,8 @@
 
 use crate::below::take_apart;
 use crate::config::ComponentConfig;
-use crate::locate::Backup;
+use crate::id::Id;
+use crate::locate::{self, Backup};
 use crate::manifest::Manifest;
 use crate::room::Room;
 use crate::target::{Context, Place, Target};
@@ -77,7 +78,13 @@ fn nothing_at(backup: &Backup, path: &str) -> Error {
 
 /// Fetches the entries at or below `paths` into `folder`, which must be new or empty, below their components' names. A path
 /// inside a database fetches the database.
-pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, progress: &Arc<dyn Progress>) -> Result<u64> {
+pub fn fetch(
+    room: &Room,
+    backup: &Backup,
+    paths: &[String],
+    folder: &Path,
+    progress: &Arc<dyn Progress>,
+) -> Result<u64> {
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let prefixes: Vec<_> = paths.iter().map(|path| path.trim_matches('/').as_bytes().to_vec()).collect();
     let mut missing = prefixes.clone();
@@ -90,7 +97,7 @@ pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, prog
         let target = match targets.entry(name) {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(new) => {
-                let target = target_below(folder, &manifest, new.key())?;
+                let target = target_below(room, folder, &manifest, new.key())?;
                 new.insert(target)
             }
         };
@@ -106,7 +113,7 @@ pub fn fetch(room: &Room, backup: &Backup, paths: &[String], folder: &Path, prog
     }
 }
 
-fn target_below(folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {
+fn target_below(room: &Room, folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {
     let part = manifest.components.iter().find(|part| part.name == name).ok_or_else(|| {
         Error::new(
             ErrorKind::Mismatch,
@@ -115,20 +122,101 @@ fn target_below(folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dy
         )
     })?;
     let config = ComponentConfig::elsewhere(name, part.kind, folder)?;
-    component::target(&config, Place::Folder { path: folder.join(name) })
+    component::target(&config, Place::Folder { path: folder.join(name) }, &room.surroundings)
 }
 
-/// Sends the content of one regular file to `output`.
-pub fn send(room: &Room, backup: &Backup, path: &str, output: &mut dyn std::io::Write) -> Result<u64> {
+/// One regular file of a backup, as it comes.
+pub struct Stream {
+    /// Its size.
+    pub size_bytes: Option<u64>,
+    /// Its content. A failure under way is an error of this reader, never a short file.
+    pub reader: ChunkReader,
+}
+
+enum Message {
+    Begin(Option<u64>),
+    Chunk(Vec<u8>),
+    End,
+    Failed(Error),
+}
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Opens one regular file of a backup. The backup is authenticated, and the file found, before this returns; the content is
+/// read on a thread of its own that holds the backup's reading lock, a few chunks ahead of the reader.
+pub fn stream(room: Arc<Room>, id: Id, path: &str) -> Result<Stream> {
     let wanted = EntryPath::new(path.trim_matches('/'))?;
-    let mut reader = backup.open(room)?;
-    let mut sent = None;
-    reader.visit(&Selection::below([wanted.as_bytes()]), &mut |entry: &Entry, content: &mut dyn Read| {
-        if entry.path == wanted && matches!(entry.kind, EntryKind::File { .. }) {
-            let bytes = std::io::copy(content, output).map_err(|cause| vault::error::from_io(format!("sending {path}"), cause))?;
-            sent = Some(bytes);
+    let (sender, receiver) = crossbeam_channel::bounded(4);
+    std::thread::spawn(move || {
+        let result = send(&room, &id, &wanted, &sender);
+        // Nobody hears this when the reader has gone: then nobody needs to.
+        let _ = sender.send(result.map_or_else(Message::Failed, |()| Message::End));
+    });
+    match receiver.recv() {
+        Ok(Message::Begin(size_bytes)) => {
+            Ok(Stream { size_bytes, reader: ChunkReader { receiver, chunk: Vec::new(), at: 0, over: false } })
         }
-        Ok(())
-    })?;
-    sent.ok_or_else(|| nothing_at(backup, path))
+        Ok(Message::Failed(error)) => Err(error),
+        _ => Err(Error::internal("the thread that reads a backup ended without a word")),
+    }
+}
+
+fn send(room: &Room, id: &Id, wanted: &EntryPath, sender: &crossbeam_channel::Sender<Message>) -> Result<()> {
+    let _reading = room.locks.reading(id)?;
+    let backup = locate::cataloged(room, room.catalog.backup(id.as_str())?)?;
+    let gone = |_| Error::new(ErrorKind::Cancelled, "the reader has gone", "");
+    let mut found = false;
+    backup.open(room)?.visit(
+        &Selection::below([wanted.as_bytes()]),
+        &mut |entry: &Entry, content: &mut dyn Read| {
+            let EntryKind::File { size_bytes } = entry.kind else { return Ok(()) };
+            if entry.path != *wanted {
+                return Ok(());
+            }
+            found = true;
+            sender.send(Message::Begin(size_bytes)).map_err(gone)?;
+            loop {
+                let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+                content
+                    .take(CHUNK_BYTES as u64)
+                    .read_to_end(&mut chunk)
+                    .map_err(|cause| vault::error::from_io(format!("reading {wanted}"), cause))?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                sender.send(Message::Chunk(chunk)).map_err(gone)?;
+            }
+        },
+    )?;
+    if found { Ok(()) } else { Err(nothing_at(&backup, &wanted.to_string())) }
+}
+
+/// Reads what another thread sends.
+pub struct ChunkReader {
+    receiver: crossbeam_channel::Receiver<Message>,
+    chunk: Vec<u8>,
+    at: usize,
+    over: bool,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.chunk.len() {
+            if self.over {
+                return Ok(0);
+            }
+            match self.receiver.recv() {
+                Ok(Message::Chunk(chunk)) => (self.chunk, self.at) = (chunk, 0),
+                Ok(Message::End) => self.over = true,
+                Ok(Message::Failed(error)) => return Err(error.into()),
+                Ok(Message::Begin(_)) | Err(_) => {
+                    return Err(Error::internal("the thread that reads a backup ended without a word").into());
+                }
+            }
+        }
+        let count = buffer.len().min(self.chunk.len() - self.at);
+        buffer[..count].copy_from_slice(&self.chunk[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
 }

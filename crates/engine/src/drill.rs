@@ -4,23 +4,22 @@
 //! fourth step of trust, with its time and how long a restore took.
 
 use crate::catalog::backups::TrustStep;
-use crate::config::{Assertion, ComponentConfig, ComponentSettings, ReferenceCheck};
+use crate::config::{Assertion, ComponentConfig, ReferenceCheck};
 use crate::locate::{self, Backup};
-use crate::manifest::{ComponentManifest, Manifest};
+use crate::manifest::{ComponentKind, ComponentManifest, Manifest};
 use crate::restore::stage::{self, Staged};
 use crate::room::{Actor, Room};
 use crate::scratch::Scratch;
 use crate::target::{Context, Place};
-use crate::{Error, ErrorKind, Result, component, source};
+use crate::{Error, ErrorKind, Result, component};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use vault::Progress;
-use vault::error::IoContext;
 
-/// An assertion that takes longer has failed.
-const ASSERTION_TIMEOUT: Duration = Duration::from_secs(300);
+/// No plan can be called that.
+const LOCK_NAME: &str = "(drill)";
 
 /// What a drill found.
 #[derive(Debug, Clone, Serialize)]
@@ -39,10 +38,14 @@ pub struct Drilled {
 /// Restores a backup (an id, `latest`, or its location) into a scratch place and compares it.
 pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Drilled> {
     let backup = locate::find(room, wanted)?;
+    // One drill at a time: whatever scratch database lies about then was left by one that died.
+    let _lock = room.lock_plan(LOCK_NAME)?;
     let result = rehearse(room, &backup, progress);
     let (id, details) = match &result {
         Ok(drilled) => (Some(drilled.id.clone()), serde_json::json!({ "durationMs": drilled.restore_duration_ms })),
-        Err(error) => (backup.record.as_ref().map(|record| record.id.clone()), serde_json::json!({ "error": error.message() })),
+        Err(error) => {
+            (backup.record.as_ref().map(|record| record.id.clone()), serde_json::json!({ "error": error.message() }))
+        }
     };
     let subject = id.as_ref().map(crate::id::Id::as_str);
     room.audit(actor, "drill", subject, result.as_ref().map(|_| ()), details)?;
@@ -68,7 +71,8 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     let mut staged = Vec::new();
     for part in &manifest.components {
         let (config, place) = scratch_place(room, part, &manifest, &scratch)?;
-        let mut target = component::target(&config, place.clone())?;
+        component::sweep_drill_databases(&config, &room.surroundings)?;
+        let mut target = component::target(&config, place.clone(), &room.surroundings)?;
         refuse_if_obstructed(&part.name, &target.inspect(&context, part)?)?;
         places.push((config, place));
         staged.push(Staged { manifest: part.clone(), target });
@@ -76,7 +80,10 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &context);
     let restore_duration_ms = started.elapsed().as_millis() as u64;
     let asserted = outcome.and_then(|()| assert_all(room, &places, progress));
+    drop(staged);
+    let removed = remove_databases(room, &places);
     let assertions = asserted?;
+    removed?;
     Ok(Drilled {
         id: manifest.id.clone(),
         restore_duration_ms,
@@ -97,15 +104,36 @@ fn refuse_if_obstructed(name: &str, plan: &crate::target::TargetPlan) -> Result<
     }
     match plan.obstacles.first() {
         None => Ok(()),
-        Some(why) => Err(Error::new(ErrorKind::Refused, format!("component {name}: {why}"), "Remove the obstacle and try again.")),
+        Some(why) => Err(Error::new(
+            ErrorKind::Refused,
+            format!("component {name}: {why}"),
+            "Remove the obstacle and try again.",
+        )),
     }
 }
 
-fn scratch_place(room: &Room, part: &ComponentManifest, manifest: &Manifest, scratch: &Scratch) -> Result<(ComponentConfig, Place)> {
+fn scratch_place(
+    room: &Room,
+    part: &ComponentManifest,
+    manifest: &Manifest,
+    scratch: &Scratch,
+) -> Result<(ComponentConfig, Place)> {
     let known = room.config.component(&part.name).filter(|config| config.settings.kind() == part.kind).cloned();
     let config = known.map_or_else(|| ComponentConfig::elsewhere(&part.name, part.kind, scratch.path()), Ok)?;
-    let place = Place::Folder { path: scratch.path().join(&part.name) };
+    let folder = || Place::Folder { path: scratch.path().join(&part.name) };
+    let place = component::drill_database(&config, &manifest.id, &room.surroundings)?.unwrap_or_else(folder);
     Ok((config, place))
+}
+
+/// Scratch databases go whatever became of the drill.
+fn remove_databases(room: &Room, places: &[(ComponentConfig, Place)]) -> Result<()> {
+    let mut result = Ok(());
+    for (config, place) in places {
+        if let Place::Database { url } = place {
+            result = result.and(component::drop_drill_database(config, url, &room.surroundings));
+        }
+    }
+    result
 }
 
 fn assert_all(room: &Room, places: &[(ComponentConfig, Place)], progress: &Arc<dyn Progress>) -> Result<u64> {
@@ -114,37 +142,61 @@ fn assert_all(room: &Room, places: &[(ComponentConfig, Place)], progress: &Arc<d
     for assertion in &room.config.assertions {
         let Some((config, place)) = place(&assertion.component) else { continue };
         progress.phase("asserting", None);
-        assert_one(assertion, config, place)?;
+        assert_one(room, assertion, config, place)?;
         held += 1;
     }
     for check in &room.config.checks {
-        let (Some((config, database)), Some((_, Place::Folder { path }))) = (place(&check.component), place(&check.exists_in)) else {
+        let (Some((config, database)), Some((_, Place::Folder { path }))) =
+            (place(&check.component), place(&check.exists_in))
+        else {
             continue;
         };
-        check_references(check, config, database, path)?;
+        check_references(room, check, config, database, path)?;
         held += 1;
     }
     Ok(held)
 }
 
-fn assert_one(assertion: &Assertion, config: &ComponentConfig, place: &Place) -> Result<()> {
-    let found = query(config, place, &assertion.sql)?;
+fn assert_one(room: &Room, assertion: &Assertion, config: &ComponentConfig, place: &Place) -> Result<()> {
+    let found = component::query(config, place, &assertion.sql, &room.surroundings)?;
     if found == assertion.expected_text() {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Mismatch,
-        format!("the assertion `{}` yields {found:?} on the restored {}, {:?} is expected", assertion.sql, config.name, assertion.expected_text()),
+        format!(
+            "the assertion `{}` yields {found:?} on the restored {}, {:?} is expected",
+            assertion.sql,
+            config.name,
+            assertion.expected_text()
+        ),
         "Either the backup lacks something or the assertion is out of date; look at the restored data with `restore --to`.",
     ))
 }
 
-fn check_references(check: &ReferenceCheck, config: &ComponentConfig, database: &Place, folder: &Path) -> Result<()> {
+fn check_references(
+    room: &Room,
+    check: &ReferenceCheck,
+    config: &ComponentConfig,
+    database: &Place,
+    folder: &Path,
+) -> Result<()> {
     // One value instead of many rows: every engine answers that the same way.
-    let sql = format!("WITH paths(path) AS ({}) SELECT json_group_array(path) FROM paths", check.sql.trim_end_matches([';', ' ', '\n']));
-    let paths: Vec<Option<String>> = serde_json::from_str(&query(config, database, &sql)?).map_err(|cause| {
-        Error::new(ErrorKind::Config, format!("`{}` does not yield paths: {cause}", check.sql), "It must yield one path a row.")
-    })?;
+    let gather = match config.settings.kind() {
+        ComponentKind::Postgres => "coalesce(json_agg(path)::text, '[]')",
+        ComponentKind::Mysql => "coalesce(json_arrayagg(path), '[]')",
+        _ => "json_group_array(path)",
+    };
+    let sql =
+        format!("WITH paths(path) AS ({}) SELECT {gather} FROM paths", check.sql.trim_end_matches([';', ' ', '\n']));
+    let paths: Vec<Option<String>> =
+        serde_json::from_str(&component::query(config, database, &sql, &room.surroundings)?).map_err(|cause| {
+            Error::new(
+                ErrorKind::Config,
+                format!("`{}` does not yield paths: {cause}", check.sql),
+                "It must yield one path a row.",
+            )
+        })?;
     let is_missing = |path: &String| {
         let path = vault::EntryPath::new(path.trim_start_matches('/'));
         path.map_or(true, |path| folder.join(path.to_os_path()).symlink_metadata().is_err())
@@ -154,28 +206,13 @@ fn check_references(check: &ReferenceCheck, config: &ComponentConfig, database: 
         [] => Ok(()),
         [first, ..] => Err(Error::new(
             ErrorKind::Mismatch,
-            format!("{} files that {} refers to are not in {}, the first is {first}", missing.len(), check.component, check.exists_in),
+            format!(
+                "{} files that {} refers to are not in {}, the first is {first}",
+                missing.len(),
+                check.component,
+                check.exists_in
+            ),
             "Were they missing when the backup was taken? Compare with the application, and with an older backup.",
         )),
     }
-}
-
-/// The first value of the first row, as text.
-fn query(config: &ComponentConfig, place: &Place, sql: &str) -> Result<String> {
-    match (&config.settings, place) {
-        (ComponentSettings::Sqlite(_), Place::Folder { path }) => {
-            source::sqlite::query(&only_file(path)?, sql, ASSERTION_TIMEOUT)
-        }
-        _ => Err(Error::new(
-            ErrorKind::Config,
-            format!("{} is no database: nothing can be asked of it", config.name),
-            "Name a database component under [[assert]] or [[check]].",
-        )),
-    }
-}
-
-fn only_file(folder: &Path) -> Result<PathBuf> {
-    let what = || format!("looking into {}", folder.display());
-    let entries = std::fs::read_dir(folder).doing(what)?.collect::<std::io::Result<Vec<_>>>().doing(what)?;
-    entries.first().map(std::fs::DirEntry::path).ok_or_else(|| Error::internal("a restored database has no file"))
 }

@@ -196,7 +196,12 @@ mod tests {
     #[test]
     fn a_hook_learns_the_facts_and_its_failure_shows_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        run(&hook("test \"$STRONGROOM_STATE\" = succeeded", 5), folder.path(), &vec![("STATE", "succeeded".to_owned())]).unwrap();
+        run(
+            &hook("test \"$STRONGROOM_STATE\" = succeeded", 5),
+            folder.path(),
+            &vec![("STATE", "succeeded".to_owned())],
+        )
+        .unwrap();
         let error = run(&hook("echo one; echo two >&2; exit 3", 5), folder.path(), &Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::External);
         assert!(error.message().contains("two"), "{error}");

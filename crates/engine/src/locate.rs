@@ -82,7 +82,7 @@ impl Backup {
 
     /// Opens it. An encrypted archive is authenticated as a whole before this returns.
     pub fn open(&self, room: &Room) -> Result<Box<dyn EntryReader>> {
-        storage::open(&self.location, &room.keys(), &self.known)
+        storage::open(room, &self.location, &self.known)
     }
 
     /// Opens it and reads its manifest: the one inside, which is authenticated with the data. Where a sidecar or the

@@ -22,7 +22,14 @@ pub enum Suffix {
 }
 
 /// An archive's name, relative to the backup folder. The time is the start of the run, in UTC.
-pub fn archive_name(format: Format, tier: Tier, started_at: Timestamp, id: &Id, suffix: Suffix, encrypted: bool) -> String {
+pub fn archive_name(
+    format: Format,
+    tier: Tier,
+    started_at: Timestamp,
+    id: &Id,
+    suffix: Suffix,
+    encrypted: bool,
+) -> String {
     let time = started_at.strftime("%Y-%m-%dT%H-%M-%S");
     let milliseconds = started_at.subsec_millisecond().rem_euclid(1000);
     let stem = format!("backup-{time}-{milliseconds:03}Z-{id}");
@@ -49,7 +56,18 @@ pub fn id_in_name(name: &str) -> Option<Id> {
     let file = name.rsplit('/').next()?.strip_prefix("backup-")?;
     let (time, rest) = (file.get(..24)?, file.get(24..)?);
     let (id, suffix) = (rest.strip_prefix('-')?.get(..12)?, rest.get(13..)?);
-    let known = [".enc", ".json", ".json.gz", ".json.zst", ".tar", ".tar.gz", ".tar.zst", ".tar.enc", ".tar.gz.enc", ".tar.zst.enc"];
+    let known = [
+        ".enc",
+        ".json",
+        ".json.gz",
+        ".json.zst",
+        ".tar",
+        ".tar.gz",
+        ".tar.zst",
+        ".tar.enc",
+        ".tar.gz.enc",
+        ".tar.zst.enc",
+    ];
     (time.ends_with('Z') && known.contains(&suffix)).then(|| Id::parse(id).ok()).flatten()
 }
 
@@ -67,15 +85,26 @@ mod tests {
             name(Format::Tar, Suffix::Gzip, true),
             "pre-restore/backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.tar.gz.enc"
         );
-        assert_eq!(name(Format::Tar, Suffix::Zstd, false), "pre-restore/backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.tar.zst");
+        assert_eq!(
+            name(Format::Tar, Suffix::Zstd, false),
+            "pre-restore/backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.tar.zst"
+        );
     }
 
     #[test]
     fn the_id_is_found_in_our_names_only() {
         let id = |name| id_in_name(name).map(|id| id.to_string());
-        assert_eq!(id("daily/backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.tar.gz.enc").as_deref(), Some("a1b2c3d4e5f6"));
+        assert_eq!(
+            id("daily/backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.tar.gz.enc").as_deref(),
+            Some("a1b2c3d4e5f6")
+        );
         assert_eq!(id("backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.enc").as_deref(), Some("a1b2c3d4e5f6"));
-        for other in ["backup-1.zip", "backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.enc.manifest.json", "notes.txt", "backup-\u{fc}\u{fc}\u{fc}"] {
+        for other in [
+            "backup-1.zip",
+            "backup-2025-01-01T02-00-00-007Z-a1b2c3d4e5f6.enc.manifest.json",
+            "notes.txt",
+            "backup-\u{fc}\u{fc}\u{fc}",
+        ] {
             assert_eq!(id(other), None, "{other}");
         }
     }

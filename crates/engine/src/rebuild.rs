@@ -4,7 +4,7 @@ use crate::catalog::backups::BackupRecord;
 use crate::manifest::Manifest;
 use crate::room::{Actor, Room};
 use crate::storage::{self, Location};
-use crate::{ErrorKind, Result, naming, sidecar};
+use crate::{ErrorKind, Result, naming, repository, sidecar};
 use serde::Serialize;
 use std::sync::Arc;
 use vault::archive::Expected;
@@ -32,6 +32,12 @@ pub fn rebuild(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Resu
             Err(error) => rebuilt.problems.push(format!("{}: {error}", object.name)),
         }
     }
+    for found in repository::backups(room)? {
+        match found {
+            Ok(found) => rebuilt.backups += room.catalog.rebuild(std::iter::once(Ok(found)))?,
+            Err(error) => rebuilt.problems.push(format!("a snapshot in the repository: {error}")),
+        }
+    }
     let details = serde_json::json!({ "backups": rebuilt.backups, "problems": rebuilt.problems });
     room.audit(actor, "catalog-rebuild", None, Ok(()), details)?;
     Ok(rebuilt)
@@ -46,7 +52,7 @@ fn from_archive(room: &Room, name: &str, size_bytes: u64) -> Result<(BackupRecor
         record.trust = crate::catalog::backups::Trust { stored: Some(room.now()), ..Default::default() };
         return Ok((record, manifest));
     }
-    let mut reader = storage::open(&location, &room.keys(), &Expected::default())?;
+    let mut reader = storage::open(room, &location, &Expected::default())?;
     let manifest = storage::read_manifest(&mut *reader)?;
     let now = room.now();
     let mut record = BackupRecord::from_manifest(&manifest, location.text(), size_bytes, now);
@@ -60,15 +66,24 @@ fn from_archive(room: &Room, name: &str, size_bytes: u64) -> Result<(BackupRecor
 /// Adopts the archive of a run that died between its commit and its record. `None` when it left none.
 pub fn adopt(room: &Room, running: &BackupRecord) -> Result<Option<BackupRecord>> {
     let ours = |name: &str| naming::id_in_name(name).as_ref() == Some(&running.id);
-    let Some(object) = room.store.list("")?.into_iter().find(|object| ours(&object.name)) else { return Ok(None) };
-    match from_archive(room, &object.name, object.size_bytes) {
+    let found = match room.store.list("")?.into_iter().find(|object| ours(&object.name)) {
+        Some(object) => from_archive(room, &object.name, object.size_bytes),
+        None => match repository::backup_of(room, &running.id) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => return Ok(None),
+            Err(error) => Err(error),
+        },
+    };
+    match found {
         Ok((mut record, manifest)) => {
             record.late = running.late;
             room.catalog.backup_finish(&record, Some(&manifest))?;
             Ok(Some(record))
         }
         // Without the key nothing can be said about it; it stays for a rebuild with the key.
-        Err(error) if matches!(error.kind(), ErrorKind::NoKey | ErrorKind::WrongKey | ErrorKind::WrongKeyOrDamaged) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NoKey | ErrorKind::WrongKey | ErrorKind::WrongKeyOrDamaged) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -47,7 +47,10 @@ fn recover_restore(room: &Room, mut journal: Journal, progress: &Arc<dyn Progres
         Phase::Staging | Phase::Discarding => {
             journal.advance(state_folder, Phase::Discarding)?;
             discard(room, &journal, progress)?;
-            (RestoreState::Failed, format!("the restore {id} had died before it touched anything; what it had prepared was removed"))
+            (
+                RestoreState::Failed,
+                format!("the restore {id} had died before it touched anything; what it had prepared was removed"),
+            )
         }
         Phase::Swapping => {
             targets(room, &journal)?.iter_mut().try_for_each(|target| target.swap(&context))?;
@@ -90,7 +93,8 @@ fn settle(room: &Room, journal: &Journal, state: RestoreState) -> Result<()> {
 fn recover_backup(room: &Room, record: BackupRecord) -> Result<String> {
     let id = record.id.clone();
     if let Some(adopted) = rebuild::adopt(room, &record)? {
-        let line = format!("the backup {id} had died after its archive was whole; it was adopted as {}", adopted.state.name());
+        let line =
+            format!("the backup {id} had died after its archive was whole; it was adopted as {}", adopted.state.name());
         room.audit(&recovery(), "recover", Some(id.as_str()), Ok(()), serde_json::json!({ "what": line }))?;
         return Ok(line);
     }
@@ -98,7 +102,13 @@ fn recover_backup(room: &Room, record: BackupRecord) -> Result<String> {
     let error = died("the backup");
     failed.error = Some((&error).into());
     room.catalog.backup_finish(&failed, None)?;
-    room.audit(&recovery(), "backup", Some(id.as_str()), Err(&error), serde_json::json!({ "plan": failed.plan, "tier": failed.tier.name() }))?;
+    room.audit(
+        &recovery(),
+        "backup",
+        Some(id.as_str()),
+        Err(&error),
+        serde_json::json!({ "plan": failed.plan, "tier": failed.tier.name() }),
+    )?;
     Ok(format!("the backup {id} had died before it was finished; it is recorded as failed"))
 }
 

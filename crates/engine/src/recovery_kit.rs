@@ -10,7 +10,13 @@ use vault::Key;
 const FORMATS: &str = include_str!("../../../docs/formats.md");
 
 /// Renders the kit.
-pub fn render(key: &Key, previous: &[Key], application: &Path, backup_folder: &Path, made_at: jiff::Timestamp) -> String {
+pub fn render(
+    key: &Key,
+    previous: &[Key],
+    application: &Path,
+    backup_folder: &Path,
+    made_at: jiff::Timestamp,
+) -> String {
     let script = fenced_block(FORMATS, "js").unwrap_or("// See docs/formats.md of Strongroom.");
     let older = if previous.is_empty() {
         String::new()
@@ -43,6 +49,11 @@ WITHOUT STRONGROOM (Node.js and tar are enough):
   2. BACKUP_ENCRYPTION_KEY=<the key above> node open-backup.mjs backup-<time>-<id>.tar.gz.enc backup.tar.gz
   3. tar -xzf backup.tar.gz            (a .enc without .tar in its name is JSON: gunzip it and use jq)
 
+BACKUPS IN A REPOSITORY (copy the whole folder `repository`; <snapshot> is a file's name in its folder `snapshots`):
+
+  strongroom restore ./repository#<snapshot> --to ./restored
+  RESTIC_PASSWORD=<the key above> restic -r ./repository restore latest --target ./restored     (restic alone)
+
 --------------------------------------------------------------------------------------------- open-backup.mjs
 {script}
 --------------------------------------------------------------------------------------------------------------
@@ -70,8 +81,21 @@ mod tests {
     #[test]
     fn the_kit_holds_the_key_and_a_script_that_opens_a_backup() {
         let (key, old) = (Key::generate().unwrap(), Key::generate().unwrap());
-        let kit = render(&key, std::slice::from_ref(&old), Path::new("/srv/crm"), Path::new("/srv/crm/backups"), jiff::Timestamp::UNIX_EPOCH);
-        for wanted in [key.expose_hex().as_str(), old.expose_hex().as_str(), &key.fingerprint(), "createDecipheriv", "/srv/crm/backups"] {
+        let kit = render(
+            &key,
+            std::slice::from_ref(&old),
+            Path::new("/srv/crm"),
+            Path::new("/srv/crm/backups"),
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        for wanted in [
+            key.expose_hex().as_str(),
+            old.expose_hex().as_str(),
+            &key.fingerprint(),
+            "createDecipheriv",
+            "/srv/crm/backups",
+            "restic -r",
+        ] {
             assert!(kit.contains(wanted), "{wanted} is missing");
         }
     }

@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::catalog::audit::{AuditEvent, AuditOutcome, heads};
 use crate::catalog::locks::{Holder, Locks, RunLock};
 use crate::clock::Clock;
+use crate::component::Surroundings;
 use crate::config::Config;
 use crate::id::Id;
 use crate::manifest::Tier;
@@ -40,13 +41,31 @@ pub struct Room {
     pub store: Arc<LocalStore>,
     /// Who may do what at once, among all processes.
     pub locks: Locks,
+    /// What the binary found in its environment.
+    pub surroundings: Surroundings,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Room {
     /// Opens the room, and brings what a crash left half done to its end. Returns what was done about that, in words.
-    pub fn open(config: Arc<Config>, clock: Arc<dyn Clock>, progress: &Arc<dyn Progress>) -> Result<(Self, Vec<String>)> {
+    pub fn open(
+        config: Arc<Config>,
+        surroundings: Surroundings,
+        clock: Arc<dyn Clock>,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(Self, Vec<String>)> {
+        let room = Self::open_without_recovery(config, surroundings, clock)?;
+        let news = recover::recover(&room, progress)?;
+        Ok((room, news))
+    }
+
+    /// Opens the room and leaves everything as it is.
+    pub fn open_without_recovery(
+        config: Arc<Config>,
+        surroundings: Surroundings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let store = LocalStore::create_root(&config.backup_dir)?;
         for folder in Tier::ALL.map(Tier::name).into_iter().chain(["temp"]) {
             make_folder(&config.backup_dir.join(folder))?;
@@ -54,10 +73,14 @@ impl Room {
         make_folder(&config.state_dir)?;
         let catalog = Arc::new(Catalog::open(&config.state_dir.join("catalog.db"))?);
         let locks = Locks::in_folder(&config.state_dir)?;
-        let room = Self { config, catalog, store: Arc::new(store), locks, clock };
+        let room = Self { config, catalog, store: Arc::new(store), locks, surroundings, clock };
         heads::append(&room.config.state_dir, &room.catalog.audit_head()?, room.now())?;
-        let news = recover::recover(&room, progress)?;
-        Ok((room, news))
+        Ok(room)
+    }
+
+    /// The same room under another configuration, when the service reads it anew.
+    pub fn with_config(&self, config: Arc<Config>) -> Result<Self> {
+        Self::open_without_recovery(config, self.surroundings.clone(), self.clock.clone())
     }
 
     /// Now, to the millisecond.
@@ -73,6 +96,15 @@ impl Room {
     /// Where temporary folders lie.
     pub fn temporary_folder(&self) -> PathBuf {
         self.config.backup_dir.join("temp")
+    }
+
+    /// Size of the disk that backups lie on, and what is free of it for this user, in bytes.
+    pub fn disk(&self) -> Result<(u64, u64)> {
+        let folder = &self.config.backup_dir;
+        let stat = rustix::fs::statvfs(folder).map_err(|cause| {
+            Error::io(format!("asking for the size of the disk of {}", folder.display()), cause.into())
+        })?;
+        Ok((stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
 
     /// Where our own records lie.
@@ -143,13 +175,19 @@ impl Room {
 
 fn with_error(mut details: serde_json::Value, error: &Error) -> serde_json::Value {
     if let Some(details) = details.as_object_mut() {
-        details.insert("error".to_owned(), serde_json::json!({ "code": error.kind().code(), "message": error.message() }));
+        details
+            .insert("error".to_owned(), serde_json::json!({ "code": error.kind().code(), "message": error.message() }));
     }
     details
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("making the folder {}", folder.display())).map_err(
-        |error: Error| error.with_hint("Give the user that runs strongroom the right to write the backup folder (BACKUP_DIR)."),
-    )
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .doing(|| format!("making the folder {}", folder.display()))
+        .map_err(|error: Error| {
+            error.with_hint("Give the user that runs strongroom the right to write the backup folder (BACKUP_DIR).")
+        })
 }

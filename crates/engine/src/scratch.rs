@@ -15,7 +15,7 @@ const LOCK_NAME: &str = ".lock";
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Scratch {
@@ -26,7 +26,7 @@ impl Scratch {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).doing(what)?;
         let lock = File::create(folder.join(LOCK_NAME)).doing(what)?;
         lock.try_lock().map_err(|cause| Error::internal(format!("locking a new scratch folder: {cause}")))?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { folder, lock })
     }
 
     /// The folder.
@@ -37,7 +37,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now, the next sweep removes.
+        // What cannot be removed now, the next sweep removes: the lock goes with us.
+        let _ = self.lock.unlock();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -78,8 +79,7 @@ mod tests {
         let dead = Scratch::create(parent.path(), "dead").unwrap();
         fs::write(dead.path().join("plaintext"), "x").unwrap();
         let folder = dead.path().to_owned();
-        let Scratch { _lock, .. } = &dead;
-        _lock.unlock().unwrap();
+        dead.lock.unlock().unwrap();
         std::mem::forget(dead);
         assert_eq!(sweep(parent.path()).unwrap(), 1);
         assert!(!folder.exists() && living.path().exists());

@@ -10,7 +10,13 @@ use vault::archive::sidecar::{self, Public, PublicComponent, SIDECAR_BYTES_MAX, 
 use vault::{Key, Store};
 
 /// Writes the sidecar of a finished archive.
-pub fn write(store: &dyn Store, archive: &str, record: &BackupRecord, manifest: &Manifest, key: Option<&Key>) -> Result<()> {
+pub fn write(
+    store: &dyn Store,
+    archive: &str,
+    record: &BackupRecord,
+    manifest: &Manifest,
+    key: Option<&Key>,
+) -> Result<()> {
     let public = Public {
         id: record.id.to_string(),
         plan: record.plan.clone(),
@@ -36,7 +42,8 @@ pub fn write(store: &dyn Store, archive: &str, record: &BackupRecord, manifest: 
             })
             .collect(),
     };
-    let manifest = serde_json::to_vec(manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
+    let manifest =
+        serde_json::to_vec(manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
     store.put(&naming::sidecar_name(archive), &sidecar::encode(public, &manifest, key)?).map(drop)
 }
 

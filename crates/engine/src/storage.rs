@@ -5,13 +5,13 @@ use crate::config::Compression as Method;
 use crate::manifest::{Format, Manifest};
 use crate::naming::{self, Suffix};
 use crate::room::Room;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, repository};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vault::archive::{self, ArchiveFormat, ArchiveOptions, ArchiveSettings, Expected};
 use vault::compress::Compression;
 use vault::store::LocalStore;
-use vault::{Committed, EntryReader, EntryWriter, Key, Timestamp};
+use vault::{Committed, EntryReader, EntryWriter, Progress, Timestamp};
 
 /// Where a backup lies.
 #[derive(Debug, Clone)]
@@ -40,7 +40,10 @@ impl Location {
             && !snapshot.is_empty()
             && snapshot.bytes().all(|b| b.is_ascii_hexdigit())
         {
-            return Ok(Self::Snapshot { repository: repository.into(), snapshot: snapshot.to_owned() });
+            return Ok(Self::Snapshot {
+                repository: room.config.folder.join(repository),
+                snapshot: snapshot.to_owned(),
+            });
         }
         let path = Path::new(location);
         let path = if path.is_absolute() { path.to_owned() } else { room.config.folder.join(path) };
@@ -49,7 +52,8 @@ impl Location {
         {
             return Ok(Self::Archive { store: room.store.clone(), name: name.to_owned() });
         }
-        let moved = room.config.backup_dir.join(tail(&path, if naming::id_in_name(location).is_some() { 2 } else { 1 }));
+        let moved =
+            room.config.backup_dir.join(tail(&path, if naming::id_in_name(location).is_some() { 2 } else { 1 }));
         let path = if !path.exists() && moved.exists() { moved } else { path };
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             return Err(no_such(location));
@@ -61,8 +65,12 @@ impl Location {
     }
 
     /// Of a backup that was just written.
-    pub fn committed(room: &Room, committed: &Committed) -> Self {
-        Self::Archive { store: room.store.clone(), name: committed.location.clone() }
+    pub fn committed(room: &Room, format: Format, committed: &Committed) -> Self {
+        let name = committed.location.clone();
+        match format {
+            Format::Repository => Self::Snapshot { repository: repository::folder(room), snapshot: name },
+            Format::Tar | Format::Json => Self::Archive { store: room.store.clone(), name },
+        }
     }
 
     /// As it stands in records: usable as an id on the command line.
@@ -88,11 +96,18 @@ fn no_such(location: &str) -> Error {
 }
 
 /// Begins a backup. Nothing is visible before the writer's `commit`.
-pub fn create<'a>(room: &'a Room, job: &Job, scratch: &Path) -> Result<Box<dyn EntryWriter + 'a>> {
+pub fn create<'a>(
+    room: &'a Room,
+    job: &Job,
+    scratch: &Path,
+    progress: &Arc<dyn Progress>,
+) -> Result<Box<dyn EntryWriter + 'a>> {
     let format = match job.format {
         Format::Tar => ArchiveFormat::Tar,
         Format::Json => ArchiveFormat::Json,
-        Format::Repository => return Err(not_yet()),
+        Format::Repository => {
+            return repository::create(room, job, progress).map(|writer| writer as Box<dyn EntryWriter>);
+        }
     };
     let settings = ArchiveSettings {
         format,
@@ -103,14 +118,6 @@ pub fn create<'a>(room: &'a Room, job: &Job, scratch: &Path) -> Result<Box<dyn E
         modified: Timestamp { seconds: job.started_at.as_second(), nanoseconds: 0 },
     };
     archive::create(&*room.store, &archive_name(job), settings)
-}
-
-fn not_yet() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "this build has no repositories",
-        "Use the format `tar` or `json`.",
-    )
 }
 
 /// The name of the archive that a job writes.
@@ -133,13 +140,14 @@ fn compression(method: Method, level: u32) -> Compression {
 
 /// Opens a backup for reading: an archive is authenticated as a whole before this returns. Everything in `known` is
 /// checked.
-pub fn open(location: &Location, keys: &[Key], known: &Expected) -> Result<Box<dyn EntryReader>> {
+pub fn open(room: &Room, location: &Location, known: &Expected) -> Result<Box<dyn EntryReader>> {
     match location {
         Location::Archive { store, name } => {
-            let options = ArchiveOptions { keys: keys.to_vec(), expected: known.clone(), threads: threads(), scratch: None };
+            let options =
+                ArchiveOptions { keys: room.keys(), expected: known.clone(), threads: threads(), scratch: None };
             archive::open(store.as_ref(), name, &options)
         }
-        Location::Snapshot { .. } => Err(not_yet()),
+        Location::Snapshot { repository, snapshot } => repository::read(room, repository, snapshot),
     }
 }
 

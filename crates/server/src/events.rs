@@ -1,18 +1,23 @@
-//! What happened, written to the audit log and handed to the outbox. Never on the way of the work itself: a message that
+//! What happened, handed to the outbox. Never on the way of the work itself: a message that
 //! cannot be written down is logged, and the backup stays good.
 
 use crate::figures::Figures;
 use crate::jobs::Done;
 use crate::state::App;
 use engine::Result;
-use engine::catalog::audit::{AuditEvent, AuditOutcome};
 use engine::catalog::jobs::{Failure, Job, JobKind, JobState};
 use engine::config::Event;
 use engine::notify::{self, Fact, Notice};
+use engine::room::Actor;
 use serde_json::Value;
 
 /// Who asks for what runs by itself.
-pub const SCHEDULE: &str = "schedule";
+pub const SCHEDULER: &str = "scheduler";
+
+/// The same, for jobs.
+pub fn scheduler() -> Actor {
+    Actor { name: SCHEDULER.to_owned(), origin: SCHEDULER.to_owned() }
+}
 
 /// Writes a notice down for all who want it.
 pub fn post(app: &App, notice: &Notice) {
@@ -21,27 +26,13 @@ pub fn post(app: &App, notice: &Notice) {
         Ok(0) => {}
         Ok(_) => app.wake_outbox(),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, event = notice.event, "a message was not written down");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                event = notice.event,
+                "a message was not written down"
+            );
         }
     }
-}
-
-/// Writes down in the audit log what became of a job.
-pub fn audit_job(app: &App, job: &Job, state: JobState, details: Value) -> Result<()> {
-    let outcome = match state {
-        JobState::Succeeded | JobState::Partial => AuditOutcome::Success,
-        _ => AuditOutcome::Failure,
-    };
-    let event = AuditEvent {
-        at: app.clock.now(),
-        actor: job.actor.clone(),
-        origin: if job.actor == SCHEDULE { SCHEDULE.to_owned() } else { "service".to_owned() },
-        action: format!("{}.run", job.kind.name()),
-        subject: Some(job.id.to_string()),
-        outcome,
-        details,
-    };
-    app.catalog.audit(&event).map(drop)
 }
 
 /// A backup begins: dead-man addresses hear of it.
@@ -64,13 +55,12 @@ pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Fa
         }
         (JobKind::Backup, Err(_)) => {
             let Some(failure) = failure else { return };
-            let plan = job.request.get("plan").and_then(Value::as_str).unwrap_or_default();
-            let notice = Notice::job_failed(&format!("Backup of {plan}"), job.id.as_str(), failure, now);
-            post(app, &Notice { ping: Some(notify::Ping::Failure), ..notice.facts(&health()) });
+            post(app, &failed_backup(app, job, failure).facts(&health()));
         }
         (JobKind::Cleanup, Ok(done)) => post(app, &cleanup(app, done)),
-        (JobKind::Verify, Ok(done)) if done.state == JobState::Failed => post(app, &damaged(app, job, done)),
-        (JobKind::Drill, Ok(done)) if done.state == JobState::Failed => post(app, &damaged(app, job, done)),
+        (JobKind::Verify | JobKind::Drill, Ok(done)) if done.state == JobState::Failed => {
+            post(app, &damaged(app, job, done));
+        }
         (_, Ok(done)) if done.state == JobState::Failed => {
             let unknown = Failure {
                 code: "failed".to_owned(),
@@ -84,6 +74,19 @@ pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Fa
         (kind, Err(_)) => {
             let Some(failure) = failure else { return };
             post(app, &Notice::job_failed(title(kind), job.id.as_str(), failure, now).facts(&health()));
+        }
+    }
+}
+
+/// From the record, where it got that far.
+fn failed_backup(app: &App, job: &Job, failure: &Failure) -> Notice {
+    let now = app.clock.now();
+    match app.catalog.backup_find(job.id.as_str()) {
+        Ok(Some(record)) if record.finished_at.is_some() => Notice::backup(&record, now),
+        _ => {
+            let plan = job.request.get("plan").and_then(Value::as_str).unwrap_or_default();
+            let notice = Notice::job_failed(&format!("Backup of {plan}"), job.id.as_str(), failure, now);
+            Notice { ping: Some(notify::Ping::Failure), ..notice }
         }
     }
 }
@@ -121,9 +124,7 @@ fn cleanup(app: &App, done: &Done) -> Notice {
 fn damaged(app: &App, job: &Job, done: &Done) -> Notice {
     let now = app.clock.now();
     let (title, text) = match job.kind {
-        JobKind::Drill => {
-            ("A restore drill failed", "The restored data is not what the backup promised.".to_owned())
-        }
+        JobKind::Drill => ("A restore drill failed", "The restored data is not what the backup promised.".to_owned()),
         _ => ("Verification found damaged backups", "What lies in the store is not what was written.".to_owned()),
     };
     let mut notice = Notice::new(Event::Failure, now, title, text)

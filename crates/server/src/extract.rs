@@ -44,6 +44,20 @@ pub fn too_large() -> Refusal {
     )
 }
 
+/// A JSON body that may be left out.
+pub struct MaybeBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Option::<axum::Json<T>>::from_request(request, state).await {
+            Ok(body) => Ok(Self(body.map(|body| body.0).unwrap_or_default())),
+            Err(rejection) => Err(refuse_body(&rejection)),
+        }
+    }
+}
+
 /// The query string.
 pub struct Query<T>(pub T);
 

@@ -1,9 +1,9 @@
 //! Figures of all backups: for the status document, metrics, watchers and charts.
 
 use crate::state::App;
-use crate::view::{Trust, TierName};
+use crate::view::{TierName, Trust};
 use engine::Result;
-use engine::catalog::backups::BackupRecord;
+use engine::catalog::backups::{BackupFilter, BackupRecord};
 use engine::manifest::{State, Tier};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -61,63 +61,41 @@ pub struct Figures {
 impl Figures {
     /// Of all backups on record.
     pub fn read(app: &App) -> Result<Self> {
-        let records = app.catalog.backups_all()?;
-        let mut plans: BTreeMap<(String, Tier), PlanFigures> = BTreeMap::new();
-        for record in &records {
-            let key = (record.plan.clone(), record.tier);
-            plans.entry(key).or_insert_with(|| PlanFigures::none(record)).add(record);
+        let counted = app.catalog.figures()?;
+        let newest = |filter: BackupFilter| -> Result<Option<BackupRecord>> {
+            Ok(app.catalog.backups(&BackupFilter { limit: Some(1), ..filter })?.backups.into_iter().next())
+        };
+        let mut plans = Vec::new();
+        for one in &counted {
+            let wanted = BackupFilter {
+                plan: Some(one.plan.clone()),
+                tier: Some(one.tier),
+                state: Some(State::Succeeded),
+                ..BackupFilter::default()
+            };
+            let last = if one.succeeded > 0 { newest(wanted)? } else { None };
+            plans.push(PlanFigures {
+                plan: one.plan.clone(),
+                tier: one.tier,
+                count: one.count,
+                succeeded: one.succeeded,
+                failed: one.failed,
+                bytes: one.bytes,
+                last_success_at: one.last_success_at,
+                last_failure_at: one.last_failure_at,
+                last_duration_ms: last.as_ref().and_then(|last| last.duration_ms),
+                last_bytes: last.as_ref().and_then(|last| last.bytes),
+                trust: last.map(|last| last.trust.into()).unwrap_or_default(),
+                newest_proven_at: one.newest_proven_at,
+            });
         }
         Ok(Self {
-            plans: plans.into_values().collect(),
-            count: records.len() as u64,
-            bytes: records.iter().filter_map(|record| record.bytes).sum(),
-            last_failure: records.iter().find(|record| record.state == State::Failed).cloned(),
-            last: records.into_iter().next(),
+            plans,
+            count: counted.iter().map(|one| one.count).sum(),
+            bytes: counted.iter().map(|one| one.bytes).sum(),
+            last: newest(BackupFilter::default())?,
+            last_failure: newest(BackupFilter { state: Some(State::Failed), ..BackupFilter::default() })?,
         })
-    }
-}
-
-impl PlanFigures {
-    fn none(record: &BackupRecord) -> Self {
-        Self {
-            plan: record.plan.clone(),
-            tier: record.tier,
-            count: 0,
-            succeeded: 0,
-            failed: 0,
-            bytes: 0,
-            last_success_at: None,
-            last_failure_at: None,
-            last_duration_ms: None,
-            last_bytes: None,
-            trust: Trust::default(),
-            newest_proven_at: None,
-        }
-    }
-
-    /// Records come newest first: the first of its kind is the newest.
-    fn add(&mut self, record: &BackupRecord) {
-        self.count += 1;
-        self.bytes += record.bytes.unwrap_or(0);
-        match record.state {
-            State::Succeeded => {
-                self.succeeded += 1;
-                if self.last_success_at.is_none() {
-                    self.last_success_at = Some(record.started_at);
-                    self.last_duration_ms = record.duration_ms;
-                    self.last_bytes = record.bytes;
-                    self.trust = record.trust.into();
-                }
-                if record.trust.restored.is_some() {
-                    self.newest_proven_at = self.newest_proven_at.or(Some(record.started_at));
-                }
-            }
-            State::Failed => {
-                self.failed += 1;
-                self.last_failure_at = self.last_failure_at.or(Some(record.started_at));
-            }
-            State::Running | State::Partial | State::Cancelled => {}
-        }
     }
 }
 

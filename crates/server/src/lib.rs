@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod metrics;
 mod outbox;
 pub mod range;
+pub mod rooms;
 pub mod scheduler;
 pub mod schedules;
 pub mod serve;

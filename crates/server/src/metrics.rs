@@ -45,6 +45,9 @@ pub async fn count(State(app): State<App>, request: Request, next: Next) -> Resp
     response
 }
 
+/// A value with its labels; one that is not known is left out.
+type Labelled<'a> = (Vec<(&'a str, &'a str)>, Option<f64>);
+
 /// A metric being written.
 struct Page {
     text: String,
@@ -61,7 +64,7 @@ impl Page {
         let _ = writeln!(self.text, "{name}{labels} {value}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, values: &[(Vec<(&str, &str)>, Option<f64>)]) {
+    fn gauge(&mut self, name: &str, help: &str, values: &[Labelled<'_>]) {
         self.metric(name, "gauge", help);
         for (labels, value) in values {
             if let Some(value) = value {
@@ -167,8 +170,7 @@ fn service(page: &mut Page, app: &App, figures: &Figures) -> Result<()> {
     let messages = messages.map(|(state, count)| (vec![("state", state)], Some(count as f64)));
     page.gauge("strongroom_outbox_messages", "Messages on record by state.", &messages);
     let jobs = app.catalog.jobs_count()?;
-    let jobs: Vec<_> =
-        jobs.iter().map(|(state, count)| (vec![("state", state.name())], Some(*count as f64))).collect();
+    let jobs: Vec<_> = jobs.iter().map(|(state, count)| (vec![("state", state.name())], Some(*count as f64))).collect();
     page.gauge("strongroom_jobs", "Jobs on record by state.", &jobs);
     let alarms = crate::watch::alarms(app, &config, figures, disk)?;
     let names = [

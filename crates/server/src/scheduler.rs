@@ -4,7 +4,7 @@
 //! how often anybody looks, whether the clock jumps, or how long the service was down. A job and the ledger that remembers
 //! it are written in one transaction: a crash neither loses a run nor starts it twice.
 
-use crate::events::{self, SCHEDULE};
+use crate::events::{self, scheduler};
 use crate::jobs::NewJob;
 use crate::schedules::{Schedules, Task};
 use crate::state::App;
@@ -52,7 +52,8 @@ pub async fn run(app: App) {
 }
 
 fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
-    let wait = next.map_or(LOOK_AGAIN, |next| Duration::from_millis(next.duration_since(now).as_millis().max(1) as u64));
+    let wait =
+        next.map_or(LOOK_AGAIN, |next| Duration::from_millis(next.duration_since(now).as_millis().max(1) as u64));
     wait.min(LOOK_AGAIN)
 }
 
@@ -89,7 +90,7 @@ pub fn look(app: &App) -> Result<Option<Timestamp>> {
 
 fn start(app: &App, task: &Task, due: Due, ledger: &Ledger) -> Result<()> {
     let id = Id::generate()?;
-    let actor = SCHEDULE.to_owned();
+    let actor = scheduler();
     let new = match (task.key.tier(), &task.key.plan) {
         (Some(tier), Some(plan)) => NewJob::backup(
             BackupRequest {

@@ -3,7 +3,7 @@
 //! A stop or start through the API is kept in the catalog and survives restarts; `ENABLE_SCHEDULED_BACKUPS=false` beats
 //! both. Each task's ledger (which runs have happened) is kept there too.
 
-use crate::events::SCHEDULE;
+use crate::events::SCHEDULER;
 use crate::state::App;
 use engine::catalog::jobs::Job;
 use engine::config::{Config, DEFAULT_PLAN};
@@ -63,14 +63,14 @@ impl Task {
 
     /// Keeps the ledger.
     pub fn save_ledger(&self, app: &App, ledger: &Ledger) -> Result<()> {
-        app.catalog.setting_set(&self.ledger_name(), Some(&ledger_text(ledger)?), app.clock.now(), SCHEDULE)
+        app.catalog.setting_set(&self.ledger_name(), Some(&ledger_text(ledger)?), app.clock.now(), SCHEDULER)
     }
 
     /// Queues a run together with the ledger that remembers it.
     pub fn start(&self, app: &App, job: &Job, ledger: &Ledger) -> Result<()> {
         app.catalog.job_add_scheduled(job, (&self.ledger_name(), &ledger_text(ledger)?))?;
         let now = job.created_at;
-        app.catalog.setting_set(&format!("{LAST}{}", self.key.name()), Some(&now.to_string()), now, SCHEDULE)
+        app.catalog.setting_set(&format!("{LAST}{}", self.key.name()), Some(&now.to_string()), now, SCHEDULER)
     }
 
     fn ledger_name(&self) -> String {

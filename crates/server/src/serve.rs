@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use engine::catalog::Catalog;
+use engine::catalog::audit::{AuditEvent, AuditOutcome};
 use engine::clock::Clock;
 use engine::{Error, ErrorKind, Result};
 use sd_notify::NotifyState;
@@ -69,7 +70,7 @@ pub fn serve(options: ServeOptions) -> Result<()> {
         .build()
         .map_err(|cause| Error::io("starting the service's threads", cause))?;
     let result = runtime.block_on(async {
-        let mut service = Service::start(options).await?;
+        let mut service = Service::start(options)?;
         // Without systemd there is nobody to notify.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         until_told_to_stop(&mut service).await?;
@@ -111,8 +112,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens, and starts everything that runs by itself.
-    pub async fn start(options: ServeOptions) -> Result<Self> {
+    /// Listens, and starts everything that runs by itself. Called inside a runtime.
+    pub fn start(options: ServeOptions) -> Result<Self> {
         let app = App::new(options.catalog, options.strongroom, options.clock);
         let config = app.strongroom.config();
         let alone = alone(&config.state_dir)?;
@@ -127,6 +128,7 @@ impl Service {
         let server = tokio::spawn(answer(listener, tls.clone(), handle.clone(), router(app.clone())));
         let url = format!("{}://{}", if app.tls { "https" } else { "http" }, for_browsers(address));
         let setup_link = secret.map(|secret| setup::link(&url, &secret));
+        app.catalog.audit(&own_event(&app, "service.start"))?;
         let (worker, others) = start_work(&app);
         events::started(&app);
         (options.on_ready)(&Ready { address, url, setup_link: setup_link.clone() });
@@ -144,7 +146,10 @@ impl Service {
             match tls::load(chain, key) {
                 Ok(new) => running.reload_from_config(new),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the certificate was not taken; the old one stays");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the certificate was not taken; the old one stays"
+                    );
                 }
             }
         }
@@ -161,6 +166,9 @@ impl Service {
         }
         self.handle.graceful_shutdown(Some(CONNECTIONS_GRACE));
         let _ = self.server.await;
+        if let Err(error) = self.app.catalog.audit(&own_event(&self.app, "service.stop")) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the stop could not be audited");
+        }
     }
 
     /// Ends at once, as a crash would, as far as a process can do that to itself. For tests.
@@ -168,6 +176,18 @@ impl Service {
         self.server.abort();
         self.worker.abort();
         self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn own_event(app: &App, action: &str) -> AuditEvent {
+    AuditEvent {
+        at: app.clock.now(),
+        actor: "service".to_owned(),
+        origin: "service".to_owned(),
+        action: action.to_owned(),
+        subject: None,
+        outcome: AuditOutcome::Success,
+        details: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
     }
 }
 

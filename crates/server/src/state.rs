@@ -12,6 +12,7 @@ use axum::http::{Method, StatusCode};
 use engine::catalog::Catalog;
 use engine::catalog::audit::{AuditEvent, AuditOutcome};
 use engine::clock::Clock;
+use engine::room::Actor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::ops::Deref;
@@ -143,7 +144,28 @@ impl App {
         self.blocking(move |app| app.catalog.audit(&event).map(drop)).await
     }
 
-    fn event(&self, principal: &Principal, action: &str, subject: &str, outcome: AuditOutcome, details: Value) -> AuditEvent {
+    /// Writes down that somebody asked for something.
+    pub async fn audit_event(&self, actor: &Actor, action: &str, subject: &str, details: Value) -> Result<(), Refusal> {
+        self.audit(AuditEvent {
+            at: self.clock.now(),
+            actor: actor.name.clone(),
+            origin: actor.origin.clone(),
+            action: action.to_owned(),
+            subject: Some(subject.to_owned()),
+            outcome: AuditOutcome::Success,
+            details,
+        })
+        .await
+    }
+
+    fn event(
+        &self,
+        principal: &Principal,
+        action: &str,
+        subject: &str,
+        outcome: AuditOutcome,
+        details: Value,
+    ) -> AuditEvent {
         AuditEvent {
             at: self.clock.now(),
             actor: principal.actor(),
@@ -186,8 +208,7 @@ impl App {
         subject: &str,
         refusal: &Refusal,
     ) -> Result<(), Refusal> {
-        let outcome =
-            if refusal.status().is_server_error() { AuditOutcome::Failure } else { AuditOutcome::Refused };
+        let outcome = if refusal.status().is_server_error() { AuditOutcome::Failure } else { AuditOutcome::Refused };
         let details = json!({"code": refusal.detail().code, "message": refusal.detail().message});
         self.audit(self.event(principal, action, subject, outcome, details)).await
     }

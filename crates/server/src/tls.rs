@@ -18,10 +18,8 @@ pub fn load(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
         )
     };
     let chain_of = |cause: rustls::pki_types::pem::Error| wrong(chain, "no certificate chain", cause.to_string());
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .map_err(chain_of)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(chain_of)?;
+    let certificates =
+        CertificateDer::pem_file_iter(chain).map_err(chain_of)?.collect::<Result<Vec<_>, _>>().map_err(chain_of)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| wrong(key, "no private key", cause.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

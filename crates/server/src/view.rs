@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 /// Why a backup is made.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::Tier in the document")]
 pub enum TierName {
     /// The daily schedule.
     Daily,
@@ -29,7 +28,6 @@ pub enum TierName {
 /// How a backup came out.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::State in the document")]
 pub enum StateName {
     /// Under way.
     Running,
@@ -46,7 +44,6 @@ pub enum StateName {
 /// How a backup lies in its store.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::Format in the document")]
 pub enum FormatName {
     /// One JSON document, gzip, envelope.
     Json,
@@ -59,7 +56,6 @@ pub enum FormatName {
 /// What kind of thing a component is.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::manifest::ComponentKind in the document")]
 pub enum KindName {
     /// A file tree.
     Files,
@@ -204,9 +200,10 @@ impl From<engine::catalog::backups::Trust> for Trust {
 impl From<BackupRecord> for Backup {
     fn from(record: BackupRecord) -> Self {
         let file_name = |location: &String| location.rsplit('/').next().unwrap_or(location).to_owned();
-        let warnings = record.components.iter().flat_map(|component| {
-            component.warnings.iter().map(|warning| format!("{}: {warning}", component.name))
-        });
+        let warnings = record
+            .components
+            .iter()
+            .flat_map(|component| component.warnings.iter().map(|warning| format!("{}: {warning}", component.name)));
         Self {
             name: record.location.as_ref().map_or_else(|| record.id.to_string(), file_name),
             warnings: warnings.collect(),
@@ -251,7 +248,6 @@ pub struct BackupPage {
 /// How far a restore has come.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes engine::catalog::restores::RestoreState in the document")]
 pub enum RestoreStateName {
     /// Under way.
     Prepared,

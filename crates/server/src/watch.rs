@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often we look.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// An alarm that lasts is told again after this.
 const TELL_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 /// A backup takes its time after its schedule.

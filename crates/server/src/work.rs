@@ -2,8 +2,8 @@
 //!
 //! The engine implements [`Strongroom`]; tests of the service bring one that works in memory. Every method blocks and is
 //! called on a blocking pool. Ids are given out by the service before the work starts: a job and the backup or restore
-//! that it makes share one id. Implementations write their own records and audit nothing that the service audits: who
-//! asked is the service's knowledge, what became of it the engine's.
+//! that it makes share one id. The engine writes down what became of the work, in its records and in the audit log; the
+//! service audits who asked, who was refused, and everything else.
 
 use crate::view::Backup;
 use engine::Result;
@@ -13,6 +13,7 @@ use engine::catalog::restores::RestoreRecord;
 use engine::config::Config;
 use engine::id::Id;
 use engine::manifest::{Format, Tier};
+use engine::room::Actor;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,31 +28,31 @@ pub trait Strongroom: Send + Sync {
     fn recover(&self, progress: Arc<dyn Progress>) -> Result<Vec<String>>;
 
     /// Makes a backup and returns its record. A partial backup is not an error; its state says so.
-    fn run_backup(&self, request: BackupRequest, progress: Arc<dyn Progress>) -> Result<BackupRecord>;
+    fn run_backup(&self, request: BackupRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<BackupRecord>;
 
     /// What a restore would do. Touches nothing.
     fn restore_plan(&self, request: &RestoreRequest) -> Result<RestorePlan>;
 
     /// Restores. The confirmation was checked by the caller.
-    fn restore(&self, request: RestoreRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
+    fn restore(&self, request: RestoreRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
 
     /// Undoes a restore.
-    fn undo(&self, request: UndoRequest, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
+    fn undo(&self, request: UndoRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<RestoreRecord>;
 
     /// Reads one backup, or all, back.
-    fn verify(&self, request: VerifyRequest, progress: Arc<dyn Progress>) -> Result<Vec<Verified>>;
+    fn verify(&self, request: VerifyRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Vec<Verified>>;
 
     /// Restores a backup into a scratch place and compares.
-    fn drill(&self, request: DrillRequest, progress: Arc<dyn Progress>) -> Result<Drilled>;
+    fn drill(&self, request: DrillRequest, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Drilled>;
 
     /// What a cleanup would remove, and why everything else stays.
     fn cleanup_plan(&self) -> Result<CleanupPlan>;
 
     /// Removes what retention lets go, and litter.
-    fn cleanup(&self, progress: Arc<dyn Progress>) -> Result<Cleaned>;
+    fn cleanup(&self, actor: &Actor, progress: Arc<dyn Progress>) -> Result<Cleaned>;
 
     /// Deletes a backup; refuses pinned ones and those that are being read.
-    fn delete(&self, id: &Id) -> Result<()>;
+    fn delete(&self, id: &Id, actor: &Actor) -> Result<()>;
 
     /// What lies directly in a folder of a backup, or everywhere below it whose name contains `search`.
     fn files(&self, id: &Id, query: &FilesQuery) -> Result<FilePage>;
@@ -113,8 +114,6 @@ pub struct RestoreRequest {
     pub components: Option<Vec<String>>,
     /// By component: another folder or database address to restore into; the live place when absent.
     pub targets: BTreeMap<String, String>,
-    /// Who asked.
-    pub actor: String,
 }
 
 /// An undo that is wanted.
@@ -125,8 +124,6 @@ pub struct UndoRequest {
     pub id: Id,
     /// The restore to undo; the newest one when absent.
     pub restore_id: Option<Id>,
-    /// Who asked.
-    pub actor: String,
 }
 
 /// How deep a verification goes; each step contains those before it.

@@ -60,7 +60,14 @@ impl Server {
         );
         fs::write(self.folder.join("keep"), "").unwrap();
         self.keeper = Some(
-            Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+            Command::new("sh")
+                .arg("-c")
+                .arg(script)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
         );
         self.wait_until_ready();
         // From here on a death of ours removes the folder.
@@ -68,7 +75,7 @@ impl Server {
     }
 
     fn wait_until_ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !self.client("").arg("-e").arg("SELECT 1").output().unwrap().status.success() {
             let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "MariaDB does not start:\n{}", log());
@@ -118,7 +125,15 @@ impl Server {
     /// The server's own client, connected to a database.
     pub fn client(&self, database: &str) -> Command {
         let mut client = Command::new("mariadb");
-        client.args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4", "--batch", "--skip-column-names", "--raw", "-S"]);
+        client.args([
+            "--no-defaults",
+            "-uroot",
+            "--default-character-set=utf8mb4",
+            "--batch",
+            "--skip-column-names",
+            "--raw",
+            "-S",
+        ]);
         client.arg(self.folder.join("s"));
         if !database.is_empty() {
             client.arg(database);
@@ -150,8 +165,23 @@ impl Server {
     /// The whole database as the server's own dump program sees it: the judge of a round trip.
     pub fn dump(&self, database: &str) -> String {
         let output = Command::new("mariadb-dump")
-            .args(["--no-defaults", "-uroot", "--hex-blob", "--order-by-primary", "--skip-dump-date", "--skip-extended-insert"])
-            .args(["--routines", "--events", "--triggers", "--skip-comments", "--tz-utc", "--default-character-set=utf8mb4", "-S"])
+            .args([
+                "--no-defaults",
+                "-uroot",
+                "--hex-blob",
+                "--order-by-primary",
+                "--skip-dump-date",
+                "--skip-extended-insert",
+            ])
+            .args([
+                "--routines",
+                "--events",
+                "--triggers",
+                "--skip-comments",
+                "--tz-utc",
+                "--default-character-set=utf8mb4",
+                "-S",
+            ])
             .arg(self.folder.join("s"))
             .arg(database)
             .output()
@@ -182,7 +212,12 @@ fn template() -> PathBuf {
             run(Command::new("chown").arg("mysql:").arg(&fresh));
         }
         let mut install = Command::new("mariadb-install-db");
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
+        install.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+        ]);
         if is_root() {
             install.arg("--user=mysql");
         }

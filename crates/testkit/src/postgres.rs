@@ -90,6 +90,17 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// Writes a file into the cluster's folder, readable by the server alone.
+    pub fn install(&self, name: &str, content: &[u8]) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.data().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            assert!(command("chown").arg("postgres:").arg(&path).status().unwrap().success());
+        }
+    }
+
     /// `psql -c`, unaligned, tuples only; panics with what psql said.
     pub fn sql(&self, database: &str, text: &str) -> String {
         self.try_sql(database, text)

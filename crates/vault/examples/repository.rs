@@ -157,9 +157,7 @@ fn restore(repository: &Repository, snapshot: Id, folder: &Path) -> Result<()> {
                 std::os::unix::fs::symlink(OsStr::from_bytes(target), &path).map_err(fail)?;
             }
             EntryKind::HardLink { target } => {
-                let (component, _) = entry.path.split_first();
-                let first = folder.join(OsStr::from_bytes(component)).join(target.to_os_path());
-                std::fs::hard_link(first, &path).map_err(fail)?;
+                std::fs::hard_link(folder.join(target.to_os_path()), &path).map_err(fail)?;
             }
             EntryKind::Fifo | EntryKind::Device { .. } => {}
         }

@@ -143,7 +143,7 @@ pub enum EntryKind {
     },
     /// A further name of a file that came earlier in the same component.
     HardLink {
-        /// The earlier name, relative to the component like every path.
+        /// The earlier name, relative to the same place as the entry's own path.
         target: EntryPath,
     },
     /// A symbolic link; its target is kept as it is and never followed.

@@ -7,14 +7,22 @@ use crate::output::{Report, backups, units};
 use crate::session::Session;
 use engine::backup::{self, Request};
 use engine::catalog::backups::BackupRecord;
+use engine::id::Id;
 use engine::manifest::{Format, State, Tier};
-use vault::Result;
+use engine::notify::{self, Notice};
+use engine::room::Room;
+use std::time::{Duration, Instant};
+use vault::{Progress, Result};
+
+/// A run does not wait longer for mail servers.
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Takes a backup now.
 pub fn run(arguments: &Backup, session: &Session) -> Result<Report> {
     let room = session.room()?;
+    let id = Id::generate()?;
     let request = Request {
-        id: None,
+        id: Some(id.clone()),
         plan: arguments.plan.clone(),
         tier: tier(arguments.tier),
         description: arguments.description.clone(),
@@ -26,9 +34,27 @@ pub fn run(arguments: &Backup, session: &Session) -> Result<Report> {
     };
     let result = backup::run(&room, &request, &session.progress());
     session.reporter.finish();
+    tell(&room, &id, session);
     let record = result?;
     let exit = if record.state == State::Partial { exit::PARTIAL } else { exit::DONE };
     Ok(Report::done(json(&record)?, summary(&record)).with_exit(exit))
+}
+
+/// Tells whoever the configuration names what became of the run: a backup that cron starts must not fail in silence. What
+/// cannot be delivered now waits in the outbox for the service, or for the next run.
+fn tell(room: &Room, id: &Id, session: &Session) {
+    let settings = &room.config.notify;
+    if notify::channels(settings).is_empty() {
+        return;
+    }
+    let deadline = Instant::now() + DELIVERY_TIME_MAX;
+    let told = room.catalog.backup(id.as_str()).and_then(|record| {
+        notify::post(&room.catalog, settings, &Notice::backup(&record, room.now()))?;
+        notify::deliver_due(&room.catalog, settings, &|| room.now(), &|| Instant::now() > deadline)
+    });
+    if let Err(error) = told {
+        session.reporter.warning(&format!("nobody could be told of this backup: {error}"));
+    }
 }
 
 /// What a person wants to know after a backup.
@@ -51,7 +77,10 @@ pub fn summary(record: &BackupRecord) -> String {
             collapse.reason, record.id
         ));
     }
-    text.push_str("\nStored, read back and hashed. Not proven yet: `strongroom drill` restores it into a scratch place and compares.");
+    let stored = if record.trust.re_read.is_some() { "Stored, read back and hashed." } else { "Stored." };
+    text.push_str(&format!(
+        "\n{stored} Not proven yet: `strongroom drill` restores it into a scratch place and compares."
+    ));
     text
 }
 

@@ -4,8 +4,8 @@ use crate::args::Arguments;
 use crate::output::Report;
 use clap::CommandFactory;
 use serde_json::Value;
-use vault::error::IoContext;
 use vault::Result;
+use vault::error::IoContext;
 
 /// A shell's completion script.
 pub fn completions(shell: clap_complete::Shell) -> Report {

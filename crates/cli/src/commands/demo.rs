@@ -35,7 +35,10 @@ pub fn run(arguments: &Demo, global: &Global) -> Result<Report> {
     let session = Session::start(&global)?;
     let room = session.room()?;
     let tell = Teller { quiet: session.json };
-    tell.line(&format!("A sample CRM lies in {}: a SQLite database, uploads with odd names, configuration, logs.\n", folder.display()))?;
+    tell.line(&format!(
+        "A sample CRM lies in {}: a SQLite database, uploads with odd names, configuration, logs.\n",
+        folder.display()
+    ))?;
     let result = story(&app, &session, &room, &tell);
     session.reporter.finish();
     let backup = result?;
@@ -46,14 +49,23 @@ pub fn run(arguments: &Demo, global: &Global) -> Result<Report> {
         folder.join(".env").display(),
         folder.display(),
     ))?;
-    Ok(Report::done(serde_json::json!({ "folder": folder, "backup": backup }), ""))
+    if arguments.no_serve || session.json {
+        return Ok(Report::done(serde_json::json!({ "folder": folder, "backup": backup }), ""));
+    }
+    tell.line("\nThe dashboard of this application is served now; Ctrl-C ends it.\n")?;
+    drop(room);
+    super::serve::serve(session)
 }
 
 fn folder(arguments: &Demo) -> Result<PathBuf> {
     if let Some(folder) = &arguments.at {
         let folder = std::path::absolute(folder).doing(|| "looking for the current folder")?;
         if folder.exists() {
-            return Err(Error::new(ErrorKind::Refused, format!("{} exists already", folder.display()), "Name a folder that does not exist yet."));
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("{} exists already", folder.display()),
+                "Name a folder that does not exist yet.",
+            ));
         }
         return Ok(folder);
     }
@@ -109,7 +121,10 @@ fn story(app: &SampleApp, session: &Session, room: &Room, tell: &Teller) -> Resu
         units::milliseconds(drilled.restore_duration_ms)
     ))?;
     damage(app)?;
-    tell.line(&format!("4. damage   half of the customers deleted ({} are left), the uploads gone, package.json overwritten", customers(app)?))?;
+    tell.line(&format!(
+        "4. damage   half of the customers deleted ({} are left), the uploads gone, package.json overwritten",
+        customers(app)?
+    ))?;
     restore_and_undo(app, session, room, tell, id)?;
     Ok(location)
 }
@@ -127,7 +142,10 @@ fn restore_and_undo(app: &SampleApp, session: &Session, room: &Room, tell: &Tell
     let restored = restore::run(room, &request, &progress)?;
     session.reporter.finish();
     expect(app, true)?;
-    tell.line(&format!("5. restore  put beside, compared, exchanged: {} customers, the uploads and package.json are back", customers(app)?))?;
+    tell.line(&format!(
+        "5. restore  put beside, compared, exchanged: {} customers, the uploads and package.json are back",
+        customers(app)?
+    ))?;
     restore::undo(room, restored.id.as_str(), false, &session.actor, &progress)?;
     expect(app, false)?;
     tell.line("6. undo     the restore is taken back: the damaged application is there again, as it was")?;

@@ -5,7 +5,7 @@ use crate::output::{Report, units};
 use crate::session::Session;
 use engine::contents::{self, Listed};
 use engine::locate;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use vault::error::IoContext;
 use vault::{Error, Result};
 
@@ -13,8 +13,8 @@ use vault::{Error, Result};
 pub fn run(arguments: &Files, session: &Session) -> Result<Report> {
     let room = session.room()?;
     let backup = locate::find(&room, &arguments.id)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut first = true;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let (mut first, mut nobody_reads) = (true, false);
     let mut print = |file: Listed| -> Result<()> {
         let written = if session.json {
             let text = serde_json::to_string(&file).map_err(|cause| Error::internal(cause.to_string()))?;
@@ -23,14 +23,26 @@ pub fn run(arguments: &Files, session: &Session) -> Result<Report> {
         } else {
             writeln!(out, "{}", line(&file))
         };
+        nobody_reads = written.as_ref().is_err_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
         written.doing(|| "writing to standard output")
     };
-    contents::list(&room, &backup, arguments.path.as_deref().unwrap_or(""), &mut print)?;
-    if session.json {
-        writeln!(out, "{}", if first { "[]" } else { "]" }).doing(|| "writing to standard output")?;
+    let listed = contents::list(&room, &backup, arguments.path.as_deref().unwrap_or(""), &mut print);
+    if nobody_reads {
+        // `| head` has seen enough: that is no failure.
+        return Ok(Report::printed());
     }
-    out.flush().doing(|| "writing to standard output")?;
-    Ok(Report::printed())
+    listed?;
+    let closing = if !session.json {
+        ""
+    } else if first {
+        "[]\n"
+    } else {
+        "]\n"
+    };
+    match out.write_all(closing.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(cause).doing(|| "writing to standard output"),
+        _ => Ok(Report::printed()),
+    }
 }
 
 fn line(file: &Listed) -> String {

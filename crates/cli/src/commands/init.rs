@@ -50,6 +50,7 @@ pub fn run(arguments: &Init, session: &Session) -> Result<Report> {
     }
     text.push_str("\nNext: strongroom backup");
     let names: Vec<_> = config.components.iter().map(|component| &component.name).collect();
-    let document = json!({ "config": file, "keyFingerprint": key.fingerprint(), "components": names, "recoveryKit": kit });
+    let document =
+        json!({ "config": file, "keyFingerprint": key.fingerprint(), "components": names, "recoveryKit": kit });
     Ok(Report::done(document, text))
 }

@@ -13,38 +13,48 @@ use vault::{Error, ErrorKind, Key, Result};
 /// Prints a new key and nothing else, so that a script can take it.
 pub fn generate() -> Result<Report> {
     let key = Key::generate()?;
-    Ok(Report::done(json!({ "key": *key.expose_hex(), "fingerprint": key.fingerprint() }), key.expose_hex().to_string()))
+    Ok(Report::done(
+        json!({ "key": *key.expose_hex(), "fingerprint": key.fingerprint() }),
+        key.expose_hex().to_string(),
+    ))
 }
 
 /// The other commands about keys.
 pub fn run(command: &KeyCommand, session: &Session) -> Result<Report> {
     match command {
         KeyCommand::Generate => generate(),
-        KeyCommand::List => list(session),
+        KeyCommand::List => Ok(list(session)),
         KeyCommand::Rotate => rotate(session),
         KeyCommand::RecoveryKit { output } => recovery_kit(output.as_deref(), session),
     }
 }
 
-fn list(session: &Session) -> Result<Report> {
+fn list(session: &Session) -> Report {
     let current = matches!(session.config.encryption, EncryptionPolicy::Key { .. });
     let keys = session.config.encryption.keys();
     let role = |at: usize| if at == 0 && current { "current" } else { "previous" };
-    let document = keys.iter().enumerate().map(|(at, key)| json!({ "fingerprint": key.fingerprint(), "role": role(at) }));
+    let document =
+        keys.iter().enumerate().map(|(at, key)| json!({ "fingerprint": key.fingerprint(), "role": role(at) }));
     let text = if keys.is_empty() {
         "There is no key. `strongroom init` makes one.".to_owned()
     } else {
         keys.iter().enumerate().map(|(at, key)| format!("{}  {}\n", key.fingerprint(), role(at))).collect()
     };
-    Ok(Report::done(document.collect(), text))
+    Report::done(document.collect(), text)
 }
 
 /// Old backups stay readable: the old key goes to the previous ones.
 fn rotate(session: &Session) -> Result<Report> {
     let EncryptionPolicy::Key { key: old, previous } = &session.config.encryption else {
-        return Err(Error::new(ErrorKind::NoKey, "there is no key to rotate", "`strongroom init` makes the first one."));
+        return Err(Error::new(
+            ErrorKind::NoKey,
+            "there is no key to rotate",
+            "`strongroom init` makes the first one.",
+        ));
     };
-    let origin = |name: &str| session.config.values.iter().find(|value| value.key == name).map_or("", |value| value.origin.as_str());
+    let origin = |name: &str| {
+        session.config.values.iter().find(|value| value.key == name).map_or("", |value| value.origin.as_str())
+    };
     if origin("encryption_key").contains("environment") || origin("previous_keys").contains("environment") {
         return Err(Error::new(
             ErrorKind::Refused,
@@ -53,11 +63,15 @@ fn rotate(session: &Session) -> Result<Report> {
         ));
     }
     let new = Key::generate()?;
+    let room = session.room()?;
+    // The repository first: a key file too many does no harm, a key that opens nothing would.
+    engine::repository::add_key(&room, &new)?;
     let older: Vec<_> = std::iter::once(old).chain(previous).map(|key| key.expose_hex().to_string()).collect();
     let path = session.config.folder.join(".env");
     env_file::set(&path, &[("BACKUP_PREVIOUS_KEYS", &older.join(",")), ("BACKUP_ENCRYPTION_KEY", &new.expose_hex())])?;
     let details = json!({ "from": old.fingerprint(), "to": new.fingerprint() });
-    session.room()?.audit(&session.actor, "key-rotate", None, Ok(()), details)?;
+    engine::repository::remove_key(&room, old, &new)?;
+    room.audit(&session.actor, "key-rotate", None, Ok(()), details)?;
     let text = format!(
         "New backups use the key {}; older ones stay readable with {}.\nMake a new recovery kit now: strongroom key recovery-kit",
         new.fingerprint(),

@@ -1,5 +1,6 @@
 //! One file a verb. Each takes its arguments and gives a [`Report`].
 
+mod accounts;
 mod backup;
 mod cleanup;
 mod completions;
@@ -10,6 +11,7 @@ mod init;
 mod key;
 mod records;
 mod restore;
+mod serve;
 mod verify;
 
 use crate::args::{Arguments, Command};
@@ -21,11 +23,11 @@ use vault::Result;
 pub fn run(arguments: Arguments) -> Result<Report> {
     let global = arguments.global;
     let session = || Session::start(&global);
-    let report = match arguments.command {
-        Command::Completions { shell } => return Ok(completions::completions(shell)),
-        Command::Man => return completions::man(),
-        Command::Key(crate::args::Key::Generate) => return key::generate(),
-        Command::Demo(demo) => return demo::run(&demo, &global),
+    match arguments.command {
+        Command::Completions { shell } => Ok(completions::completions(shell)),
+        Command::Man => completions::man(),
+        Command::Key(crate::args::Key::Generate) => key::generate(),
+        Command::Demo(demo) => demo::run(&demo, &global),
         Command::Init(init) => init::run(&init, &session()?),
         Command::Backup(backup) => backup::run(&backup, &session()?),
         Command::List(list) => records::list(&list, &session()?),
@@ -44,18 +46,17 @@ pub fn run(arguments: Arguments) -> Result<Report> {
         Command::Key(key) => key::run(&key, &session()?),
         Command::Config(command) => config::run(&command, &session()?),
 
+        Command::Doctor => config::doctor(&session()?),
         Command::Audit(audit) => records::audit(&audit, &session()?),
         Command::Catalog(crate::args::Catalog::Rebuild) => records::rebuild(&session()?),
-        Command::Doctor | Command::Serve(_) | Command::User(_) | Command::Token(_) => Err(vault::Error::new(
-            vault::ErrorKind::Unsupported,
-            "this build has no service",
-            "Use the other commands; `strongroom --help` lists them.",
-        )),
-    }?;
-    Ok(report)
+        Command::Serve(serve) => serve::run(&serve, session()?),
+        Command::User(command) => accounts::user(&command, &session()?),
+        Command::Token(command) => accounts::token(&command, &session()?),
+    }
 }
 
 /// A value as JSON; our own types always are.
 fn json(value: impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|cause| vault::Error::internal(format!("a result cannot be written as JSON: {cause}")))
+    serde_json::to_value(value)
+        .map_err(|cause| vault::Error::internal(format!("a result cannot be written as JSON: {cause}")))
 }

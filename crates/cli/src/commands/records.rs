@@ -56,7 +56,13 @@ pub fn pin(id: &str, pinned: bool, session: &Session) -> Result<Report> {
     let room = session.room()?;
     let record = room.catalog.backup(id)?;
     room.catalog.backup_pin(&record.id, pinned)?;
-    room.audit(&session.actor, if pinned { "pin" } else { "unpin" }, Some(record.id.as_str()), Ok(()), serde_json::json!({}))?;
+    room.audit(
+        &session.actor,
+        if pinned { "pin" } else { "unpin" },
+        Some(record.id.as_str()),
+        Ok(()),
+        serde_json::json!({}),
+    )?;
     let record = room.catalog.backup(record.id.as_str())?;
     let text = if pinned { "is kept until it is unpinned" } else { "is kept as long as the retention says" };
     Ok(Report::done(json(&record)?, format!("{} {text}.", record.id)))
@@ -69,7 +75,10 @@ pub fn acknowledge(id: &str, session: &Session) -> Result<Report> {
     if record.collapsed.is_none() {
         return Err(Error::new(
             ErrorKind::Refused,
-            format!("the backup {} is not much smaller than its predecessor: there is nothing to acknowledge", record.id),
+            format!(
+                "the backup {} is not much smaller than its predecessor: there is nothing to acknowledge",
+                record.id
+            ),
             "`strongroom list` marks those that are.",
         ));
     }
@@ -114,8 +123,15 @@ fn audit_verify(session: &Session) -> Result<Report> {
     let heads = engine::verify::audit_heads(&room)?;
     let report = room.catalog.audit_verify(&heads)?;
     if report.problems.is_empty() {
-        let text = format!("The audit log is whole: {} entries, {} heads recorded elsewhere agree.", report.entries, heads.len());
-        return Ok(Report::done(serde_json::json!({ "ok": true, "entries": report.entries, "heads": heads.len() }), text));
+        let text = format!(
+            "The audit log is whole: {} entries, {} heads recorded elsewhere agree.",
+            report.entries,
+            heads.len()
+        );
+        return Ok(Report::done(
+            serde_json::json!({ "ok": true, "entries": report.entries, "heads": heads.len() }),
+            text,
+        ));
     }
     let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
     Err(Error::new(
@@ -130,7 +146,7 @@ pub fn rebuild(session: &Session) -> Result<Report> {
     let room = session.room()?;
     let rebuilt = engine::rebuild::rebuild(&room, &session.actor, &session.progress())?;
     session.reporter.finish();
-    let mut text = format!("{} have their records again.", units::counted(rebuilt.backups, "backup", "backups"));
+    let mut text = format!("{} on record again.", units::counted(rebuilt.backups, "backup is", "backups are"));
     for problem in &rebuilt.problems {
         text.push_str(&format!("\nno record: {problem}"));
     }

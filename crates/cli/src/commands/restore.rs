@@ -40,8 +40,14 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
         session.reporter.finish();
         let manifest = result?;
         let to = arguments.to.as_deref().unwrap_or_default();
-        let text = format!("Restored {} to {to} and compared it with its manifest: equal. The application was not touched.", manifest.id);
-        return Ok(Report::done(serde_json::json!({ "backupId": manifest.id, "to": to, "components": names(&manifest) }), text));
+        let text = format!(
+            "Restored {} to {to} and compared it with its manifest: equal. The application was not touched.",
+            manifest.id
+        );
+        return Ok(Report::done(
+            serde_json::json!({ "backupId": manifest.id, "to": to, "components": names(&manifest) }),
+            text,
+        ));
     }
     refuse_unconfirmed(arguments, &room, &request, session)?;
     let result = restore::run(&room, &request, &session.progress());
@@ -68,9 +74,18 @@ fn names(manifest: &engine::manifest::Manifest) -> Vec<&str> {
     manifest.components.iter().map(|component| component.name.as_str()).collect()
 }
 
-fn fetch(arguments: &Restore, destination: &Destination, session: &Session, room: &engine::room::Room) -> Result<Report> {
+fn fetch(
+    arguments: &Restore,
+    destination: &Destination,
+    session: &Session,
+    room: &engine::room::Room,
+) -> Result<Report> {
     let Destination::Folder(folder) = destination else {
-        return Err(Error::new(ErrorKind::Usage, "--path fetches files into a folder, not into a database", "Name a folder with --to."));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "--path fetches files into a folder, not into a database",
+            "Name a folder with --to.",
+        ));
     };
     let backup = locate::find(room, &arguments.id)?;
     let fetched = contents::fetch(room, &backup, &arguments.path, folder, &session.progress());
@@ -81,7 +96,12 @@ fn fetch(arguments: &Restore, destination: &Destination, session: &Session, room
 }
 
 /// Shows what would happen and refuses, unless the word was given.
-fn refuse_unconfirmed(arguments: &Restore, room: &engine::room::Room, request: &Request, session: &Session) -> Result<()> {
+fn refuse_unconfirmed(
+    arguments: &Restore,
+    room: &engine::room::Room,
+    request: &Request,
+    session: &Session,
+) -> Result<()> {
     if arguments.confirm.as_deref() == Some(CONFIRMATION) {
         return Ok(());
     }
@@ -105,7 +125,8 @@ fn eprintln_plan(plan: &Plan) {
 
 /// A plan for people: what is replaced, what is there now against what was there then.
 pub fn describe(plan: &Plan) -> String {
-    let mut text = format!("Restoring the backup {} of {} would do this:\n", plan.backup_id, units::time(plan.captured_at));
+    let mut text =
+        format!("Restoring the backup {} of {} would do this:\n", plan.backup_id, units::time(plan.captured_at));
     for component in &plan.components {
         let replaces = component.target.replaces.as_deref().unwrap_or("nothing (it does not exist now)");
         text.push_str(&format!("\n  {} ({})\n    replaces  {replaces}\n", component.name, component.kind.name()));
@@ -130,17 +151,26 @@ pub fn describe(plan: &Plan) -> String {
 
 fn figures(figures: &Figures) -> String {
     match figures {
-        Figures::Tree { files, bytes, .. } => format!("{}, {}", units::counted(*files, "file", "files"), units::bytes(*bytes)),
+        Figures::Tree { files, bytes, .. } => {
+            format!("{}, {}", units::counted(*files, "file", "files"), units::bytes(*bytes))
+        }
         Figures::Database(figures) => {
             let rows = figures.tables.iter().map(|table| table.rows).sum();
-            format!("{}, {}", units::counted(figures.tables.len() as u64, "table", "tables"), units::counted(rows, "row", "rows"))
+            format!(
+                "{}, {}",
+                units::counted(figures.tables.len() as u64, "table", "tables"),
+                units::counted(rows, "row", "rows")
+            )
         }
     }
 }
 
 fn summary(record: &RestoreRecord) -> String {
     let until = record.undo_until.map_or_else(String::new, |until| format!(" until {}", units::time(until)));
-    let secured = record.pre_restore_id.as_ref().map_or_else(String::new, |id| format!("What was there before is also the backup {id}.\n"));
+    let secured = record
+        .pre_restore_id
+        .as_ref()
+        .map_or_else(String::new, |id| format!("What was there before is also the backup {id}.\n"));
     format!(
         "Restored {} from the backup {}, and compared with its manifest before anything was replaced.\n{secured}It can be taken back{until}: strongroom undo {}",
         record.components.join(", "),
@@ -156,7 +186,10 @@ pub fn undo(id: &str, session: &Session) -> Result<Report> {
     session.reporter.finish();
     let record = result?;
     let text = match record.state {
-        RestoreState::Undone => format!("Everything is as it was before the restore {0}. To have the restored data again: strongroom undo {0}", record.id),
+        RestoreState::Undone => format!(
+            "Everything is as it was before the restore {0}. To have the restored data again: strongroom undo {0}",
+            record.id
+        ),
         _ => format!("The restored data of {0} is live again. To take it back: strongroom undo {0}", record.id),
     };
     Ok(Report::done(json(&record)?, text))

@@ -29,7 +29,12 @@ pub fn run(arguments: &Verify, session: &Session) -> Result<Report> {
     {
         return Err(error);
     }
-    let worst = found.iter().filter_map(|one| one.failure.as_ref()).map(|error| exit::code(error.kind())).max().unwrap_or(exit::DONE);
+    let worst = found
+        .iter()
+        .filter_map(|one| one.failure.as_ref())
+        .map(|error| exit::code(error.kind()))
+        .max()
+        .unwrap_or(exit::DONE);
     Ok(Report::done(json(&found)?, describe(&found, depth)).with_exit(worst))
 }
 

@@ -69,7 +69,11 @@ pub fn one(record: &BackupRecord, manifest: Option<&Manifest>) -> String {
         text.push_str(&format!("error  {}\n       {}\n", error.message, error.hint));
     }
     if let Some(collapse) = &record.collapsed {
-        let word = if collapse.acknowledged { "acknowledged" } else { "nobody has looked at that yet: `strongroom acknowledge`" };
+        let word = if collapse.acknowledged {
+            "acknowledged"
+        } else {
+            "nobody has looked at that yet: `strongroom acknowledge`"
+        };
         text.push_str(&format!("\nmuch smaller than its predecessor ({word}): {}\n", collapse.reason));
     }
     text.push('\n');
@@ -83,7 +87,13 @@ pub fn one(record: &BackupRecord, manifest: Option<&Manifest>) -> String {
 /// The parts of a backup.
 pub fn components(record: &BackupRecord) -> String {
     let row = |component: &engine::catalog::backups::ComponentSummary| {
-        [component.name.clone(), component.kind.name().to_owned(), state(component.state), component.entries.to_string(), units::bytes(component.bytes)]
+        [
+            component.name.clone(),
+            component.kind.name().to_owned(),
+            state(component.state),
+            component.entries.to_string(),
+            units::bytes(component.bytes),
+        ]
     };
     let mut text = table(["COMPONENT", "KIND", "STATE", "ENTRIES", "BYTES"], record.components.iter().map(row));
     text.push('\n');
@@ -100,7 +110,10 @@ fn tables(manifest: &Manifest) -> String {
     for component in &manifest.components {
         if let Figures::Database(figures) = &component.figures {
             let row = |table: &engine::manifest::TableFigures| {
-                let name = table.schema.as_ref().map_or_else(|| table.name.clone(), |schema| format!("{schema}.{}", table.name));
+                let name = table
+                    .schema
+                    .as_ref()
+                    .map_or_else(|| table.name.clone(), |schema| format!("{schema}.{}", table.name));
                 [name, table.rows.to_string(), table.content_hash.as_deref().unwrap_or("-").chars().take(16).collect()]
             };
             text.push_str(&format!("\n{}: {} {}\n", component.name, figures.engine, figures.engine_version));

@@ -54,11 +54,7 @@ impl Report {
 pub fn print_error(error: &Error, as_json: bool) {
     let mut err = io::stderr().lock();
     // Standard error may be closed; the exit code says the rest.
-    let _ = if as_json {
-        writeln!(err, "{}", error_json(error))
-    } else {
-        writeln!(err, "{}", error_text(error))
-    };
+    let _ = if as_json { writeln!(err, "{}", error_json(error)) } else { writeln!(err, "{}", error_text(error)) };
 }
 
 fn error_json(error: &Error) -> Value {

@@ -72,8 +72,14 @@ fn other_files_are_not_backups() {
     let random: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     assert_eq!(case.try_foreign("empty.enc", b""), (6, "truncated".to_owned()));
     assert_eq!(case.try_foreign("random.tar.gz.enc", &random), (7, "wrong_key_or_damaged".to_owned()));
-    assert_eq!(case.try_foreign("photo.jpg", &[b"\xff\xd8\xff\xe0\0\x10JFIF\0", &random[..]].concat()).1, "not_a_backup");
-    assert_eq!(case.try_foreign("letter.txt", "Dear madam, dear sir, this is no backup.\n".repeat(40).as_bytes()).1, "not_a_backup");
+    assert_eq!(
+        case.try_foreign("photo.jpg", &[b"\xff\xd8\xff\xe0\0\x10JFIF\0", &random[..]].concat()).1,
+        "not_a_backup"
+    );
+    assert_eq!(
+        case.try_foreign("letter.txt", "Dear madam, dear sir, this is no backup.\n".repeat(40).as_bytes()).1,
+        "not_a_backup"
+    );
     assert_eq!(case.app.fails(4, &["restore", "./no-such-file.enc", "--to", "x"]), "not_found");
     assert_eq!(case.app.fails(4, &["restore", "abcdefabcdef", "--to", "x"]), "not_found");
 }
@@ -129,7 +135,7 @@ fn a_manifest_that_lies_is_found_out() {
     let record = plain(&["backup", "--json"]).json();
     let archive = app.path().join("backups").join(record["location"].as_str().unwrap());
     let before = app.snapshot();
-    let program = r#"
+    let program = r"
 import io, json, sys, tarfile
 source, target = tarfile.open(sys.argv[1]), tarfile.open(sys.argv[2], 'w:gz', format=tarfile.PAX_FORMAT)
 for member in source:
@@ -144,7 +150,7 @@ for member in source:
         member.pax_headers.pop('size', None)
     target.addfile(member, io.BytesIO(data) if data is not None else None)
 target.close()
-"#;
+";
     let lie = app.path().join("lie.tar.gz");
     let made = Outcome::of(Command::new("python3").arg("-c").arg(program).arg(&archive).arg(&lie));
     assert_eq!(made.exit, 0, "{made:?}");

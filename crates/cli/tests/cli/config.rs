@@ -1,6 +1,7 @@
 //! Configuration, init and doctor.
 
 use crate::support::{App, KEY, Outcome};
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn init_makes_a_key_that_nobody_else_can_read_and_a_backup_works_after_it() {
@@ -10,7 +11,6 @@ fn init_makes_a_key_that_nobody_else_can_read_and_a_backup_works_after_it() {
     let outcome = app.run(&["init"]);
     assert_eq!(outcome.exit, 0, "{outcome:?}");
     assert!(outcome.stdout.contains("RECOVERY KIT"));
-    use std::os::unix::fs::PermissionsExt;
     let env = app.path().join(".env");
     assert_eq!(std::fs::metadata(&env).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(std::fs::read_to_string(&env).unwrap().contains("DATABASE_URL"), "what was there stays");
@@ -122,4 +122,10 @@ fn logs_are_written_and_hold_no_secret() {
     }
     assert!(text.contains("uploads"), "{text}");
     assert!(!text.contains(KEY));
+}
+
+#[test]
+fn the_service_is_not_offered_to_the_network_without_tls() {
+    let app = App::new();
+    assert_eq!(app.fails(2, &["serve", "--listen", "0.0.0.0:0"]), "config_invalid");
 }

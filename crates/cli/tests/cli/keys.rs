@@ -1,6 +1,7 @@
 //! Keys: making, rotating, losing.
 
 use crate::support::{App, KEY, Outcome};
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn backups_of_an_older_key_stay_readable_after_a_rotation() {
@@ -58,6 +59,5 @@ fn the_recovery_kit_restores_by_itself() {
     app.ok(&["key", "recovery-kit", "--output", file.to_str().unwrap()]);
     let kit = std::fs::read_to_string(&file).unwrap();
     assert!(kit.contains(KEY));
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }

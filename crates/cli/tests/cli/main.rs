@@ -1,12 +1,17 @@
 //! Black-box tests: the built binary, driven as a user drives it, on real applications.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod bad_input;
 mod by_hand;
 mod config;
 mod crash;
+mod documents;
 mod full_disk;
 mod keys;
 mod main_job;
+mod repository;
 mod restore;
 mod retention;
+mod server_databases;
 mod support;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -12,8 +14,11 @@ pub type Snapshot = BTreeMap<String, String>;
 #[track_caller]
 pub fn assert_same(now: &Snapshot, wanted: &Snapshot) {
     let paths = now.keys().chain(wanted.keys()).filter(|path| now.get(*path) != wanted.get(*path));
-    let show = |side: &Snapshot, path: &String| side.get(path).map_or("nothing".to_owned(), |text| text.chars().take(90).collect());
-    let lines: Vec<_> = paths.map(|path| format!("{path}: {} instead of {}", show(now, path), show(wanted, path))).collect();
+    let show = |side: &Snapshot, path: &String| {
+        side.get(path).map_or("nothing".to_owned(), |text| text.chars().take(90).collect())
+    };
+    let lines: Vec<_> =
+        paths.map(|path| format!("{path}: {} instead of {}", show(now, path), show(wanted, path))).collect();
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
@@ -142,7 +147,6 @@ impl Outcome {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.output().unwrap();
-        use std::os::unix::process::ExitStatusExt;
         Self {
             exit: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
@@ -187,7 +191,6 @@ pub fn dump(database: &Path) -> String {
 }
 
 fn describe(root: &Path, path: &Path, found: &mut Snapshot) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let Ok(metadata) = path.symlink_metadata() else { return };
     let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
     let common = format!("{:o} {}.{:09}", metadata.permissions().mode(), metadata.mtime(), metadata.mtime_nsec());

@@ -21,7 +21,9 @@ fn reason(before: &Manifest, after: &Manifest, ratio: f64) -> Option<String> {
     let mut reasons = Vec::new();
     for component in &after.components {
         let Some(old) = old.get(&component.name) else { continue };
-        for (what, old, new) in measures(&old.figures).into_iter().zip(measures(&component.figures)).map(|(o, n)| (o.0, o.1, n.1)) {
+        for (what, old, new) in
+            measures(&old.figures).into_iter().zip(measures(&component.figures)).map(|(o, n)| (o.0, o.1, n.1))
+        {
             // A handful of rows or files comes and goes every day.
             if old >= 20 && (new as f64) < old as f64 * ratio {
                 reasons.push(format!("{}: {new} {what}, {old} before", component.name));

@@ -88,7 +88,8 @@ impl Job {
 }
 
 fn components(room: &Room, plan: &Plan, wanted: &[String], format: Format) -> Result<Vec<ComponentConfig>> {
-    let names: Vec<&String> = if wanted.is_empty() { plan.components.iter().collect() } else { wanted.iter().collect() };
+    let names: Vec<&String> =
+        if wanted.is_empty() { plan.components.iter().collect() } else { wanted.iter().collect() };
     let mut components = Vec::new();
     for name in names {
         let component = room.config.component(name).ok_or_else(|| unknown_component(room, name))?;
@@ -130,7 +131,11 @@ fn only_one_database(components: &[ComponentConfig]) -> Result<()> {
 
 fn unknown_plan(room: &Room, name: &str) -> Error {
     let known: Vec<_> = room.config.plans.iter().map(|plan| plan.name.as_str()).collect();
-    Error::new(ErrorKind::NotFound, format!("there is no plan {name:?}"), format!("The plans are: {}.", known.join(", ")))
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no plan {name:?}"),
+        format!("The plans are: {}.", known.join(", ")),
+    )
 }
 
 fn unknown_component(room: &Room, name: &str) -> Error {

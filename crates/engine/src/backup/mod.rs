@@ -17,15 +17,11 @@ use crate::manifest::{ComponentManifest, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
 use crate::scratch::Scratch;
 use crate::source::{Context, Source};
-use crate::{Error, ErrorKind, Result, component, hooks, sidecar, storage};
+use crate::{Error, ErrorKind, Result, component, hooks, repository, sidecar, storage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vault::{Committed, Progress, Store};
-
-/// The steps that a backup reports.
-pub const STEPS: &[&str] =
-    &["backup.recorded", "backup.captured", "backup.read", "backup.committed", "backup.sidecar", "backup.finished"];
 
 /// Takes a backup. A partial one is a result, not an error: its state says so.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
@@ -61,22 +57,22 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
         started_at: job.started_at,
         deduplicating: job.format == crate::manifest::Format::Repository,
     };
-    let mut sources = capture(job, &context)?;
+    let mut sources = capture(room, job, &context)?;
     let captured_at = room.now();
     progress.step("backup.captured");
-    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch)?;
+    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch, progress)?;
     progress.step("backup.committed");
-    complete(room, job, record, &manifest, &committed).inspect_err(|_| discard(room, &committed))?;
+    complete(room, job, record, &manifest, &committed).inspect_err(|_| discard(room, job, &committed))?;
     progress.step("backup.sidecar");
     Ok(manifest)
 }
 
 /// Opens every database's snapshot before the first file is read: whatever a row refers to is still there then.
-fn capture(job: &Job, context: &Context<'_>) -> Result<Vec<(String, Box<dyn Source>)>> {
+fn capture(room: &Room, job: &Job, context: &Context<'_>) -> Result<Vec<(String, Box<dyn Source>)>> {
     let mut sources = Vec::new();
     for settings in &job.components {
         let within = |error: Error| error.within(format!("component {}", settings.name));
-        let mut source = component::source(settings, job.format).map_err(within)?;
+        let mut source = component::source(settings, job.format, &room.surroundings).map_err(within)?;
         context.progress.check_cancelled()?;
         context.progress.phase(&format!("looking at {}", settings.name), None);
         source.capture(context).map_err(within)?;
@@ -92,8 +88,9 @@ fn write(
     captured_at: Timestamp,
     context: &Context<'_>,
     scratch: &Scratch,
+    progress: &Arc<dyn Progress>,
 ) -> Result<(Manifest, Committed)> {
-    let mut writer = storage::create(room, job, scratch.path())?;
+    let mut writer = storage::create(room, job, scratch.path(), progress)?;
     let mut components = Vec::new();
     for (name, source) in sources {
         let expected = room.catalog.component_bytes_last(&job.plan, name)?;
@@ -103,16 +100,23 @@ fn write(
     }
     context.progress.step("backup.read");
     let manifest = job.manifest(room, captured_at, context.hash_key, components)?;
-    let bytes = serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
+    let bytes =
+        serde_json::to_vec(&manifest).map_err(|cause| Error::internal(format!("writing a manifest: {cause}")))?;
     context.progress.phase("finishing", None);
     Ok((manifest, writer.commit(&bytes)?))
 }
 
 /// The archive is whole and was read back by its writer: fills in the record and lays the sidecar beside it.
-fn complete(room: &Room, job: &Job, record: &mut BackupRecord, manifest: &Manifest, committed: &Committed) -> Result<()> {
+fn complete(
+    room: &Room,
+    job: &Job,
+    record: &mut BackupRecord,
+    manifest: &Manifest,
+    committed: &Committed,
+) -> Result<()> {
     let now = room.now();
     let partial = manifest.components.iter().any(|component| component.state != State::Succeeded);
-    let location = storage::Location::committed(room, committed);
+    let location = storage::Location::committed(room, job.format, committed);
     record.location = Some(location.text());
     record.bytes = Some(committed.stored_bytes);
     record.sha256 = committed.sha256.map(hex::encode);
@@ -167,17 +171,22 @@ fn give_up(room: &Room, job: &Job, record: BackupRecord, error: Error) -> Error 
     error
 }
 
-fn discard(room: &Room, committed: &Committed) {
-    for name in [committed.location.clone(), crate::naming::sidecar_name(&committed.location)] {
-        if let Err(error) = room.store.remove(&name) {
-            tracing::error!(%error, name, "a half-finished backup could not be removed");
+fn discard(room: &Room, job: &Job, committed: &Committed) {
+    let removed = match storage::Location::committed(room, job.format, committed) {
+        storage::Location::Snapshot { repository: folder, snapshot } => repository::forget(room, &folder, &snapshot),
+        storage::Location::Archive { store, name } => {
+            store.remove(&crate::naming::sidecar_name(&name)).and_then(|()| store.remove(&name))
         }
+    };
+    if let Err(error) = removed {
+        tracing::error!(%error, location = committed.location, "a half-finished backup could not be removed");
     }
 }
 
 fn random_key() -> Result<[u8; 32]> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
+    getrandom::fill(&mut key)
+        .map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
     Ok(key)
 }
 

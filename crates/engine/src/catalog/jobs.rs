@@ -145,8 +145,10 @@ pub struct Job {
     pub state: JobState,
     /// What was asked for, by kind.
     pub request: Value,
-    /// Who asked: a user's name, `token:NAME`, `schedule`.
+    /// Who asked: a user's name, `token:NAME`, `scheduler`.
     pub actor: String,
+    /// From where: an address, `scheduler`.
+    pub origin: String,
     /// 1 for the first try; a job that a crash interrupted may be tried again.
     pub attempt: u32,
     /// When it was asked for.
@@ -175,7 +177,7 @@ pub struct JobFilter {
 }
 
 const COLUMNS: &str =
-    "id, kind, queue, state, request, actor, attempt, created_at, started_at, finished_at, result, error";
+    "id, kind, queue, state, request, actor, origin, attempt, created_at, started_at, finished_at, result, error";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
     let kind: String = row.get(1)?;
@@ -187,12 +189,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         state: JobState::parse(&state).ok_or_else(|| unreadable(3, &state))?,
         request: row::json(row, 4)?,
         actor: row.get(5)?,
-        attempt: row.get(6)?,
-        created_at: row::time(row, 7)?,
-        started_at: row::time_optional(row, 8)?,
-        finished_at: row::time_optional(row, 9)?,
-        result: row::json_optional(row, 10)?,
-        error: row::json_optional(row, 11)?,
+        origin: row.get(6)?,
+        attempt: row.get(7)?,
+        created_at: row::time(row, 8)?,
+        started_at: row::time_optional(row, 9)?,
+        finished_at: row::time_optional(row, 10)?,
+        result: row::json_optional(row, 11)?,
+        error: row::json_optional(row, 12)?,
     })
 }
 
@@ -209,14 +212,15 @@ impl Catalog {
         self.write(|tx| {
             let added = tx
                 .execute(
-                    "INSERT INTO jobs (id, kind, queue, state, request, actor, idempotency_key, attempt, created_at)
-                     VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING",
+                    "INSERT INTO jobs (id, kind, queue, state, request, actor, origin, idempotency_key, attempt, created_at)
+                     VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, $9) ON CONFLICT (idempotency_key) DO NOTHING",
                     (
                         job.id.as_str(),
                         job.kind.name(),
                         &job.queue,
                         job.request.to_string(),
                         &job.actor,
+                        &job.origin,
                         idempotency_key,
                         job.attempt,
                         job.created_at.as_millisecond(),
@@ -239,14 +243,15 @@ impl Catalog {
         let now = job.created_at.as_millisecond();
         self.write(|tx| {
             tx.execute(
-                "INSERT INTO jobs (id, kind, queue, state, request, actor, attempt, created_at)
-                 VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7)",
+                "INSERT INTO jobs (id, kind, queue, state, request, actor, origin, attempt, created_at)
+                 VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8)",
                 (
                     job.id.as_str(),
                     job.kind.name(),
                     &job.queue,
                     job.request.to_string(),
                     &job.actor,
+                    &job.origin,
                     job.attempt,
                     now,
                 ),
@@ -414,6 +419,7 @@ mod tests {
             state: JobState::Queued,
             request: serde_json::json!({"tier": "manual"}),
             actor: "ann".to_owned(),
+            origin: "::1".to_owned(),
             attempt: 1,
             created_at: at(second),
             started_at: None,

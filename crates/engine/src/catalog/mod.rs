@@ -10,7 +10,7 @@
 
 pub mod audit;
 pub mod backups;
-mod candidates;
+pub mod figures;
 pub mod jobs;
 pub mod locks;
 mod orphans;

@@ -42,9 +42,7 @@ pub fn channels(settings: &NotifySettings) -> Vec<Channel> {
         channels.push(Channel { name, events: hook.events.clone(), way: Way::Webhook(hook.clone()) });
     }
     let pings = &settings.ping;
-    for (ping, url) in
-        [(Ping::Start, &pings.start), (Ping::Success, &pings.success), (Ping::Failure, &pings.failure)]
-    {
+    for (ping, url) in [(Ping::Start, &pings.start), (Ping::Success, &pings.success), (Ping::Failure, &pings.failure)] {
         if let Some(url) = url {
             let name = format!("{PING_PREFIX}{}", ping.name());
             channels.push(Channel { name, events: Vec::new(), way: Way::Ping(ping, url.clone()) });

@@ -84,7 +84,11 @@ pub fn deliver_due(
             Err(error) => {
                 let next = next_try(&message, now());
                 catalog.outbox_failed(&message.id, &chain(&error), next)?;
-                if next.is_some() { delivered.failed += 1 } else { delivered.given_up += 1 }
+                if next.is_some() {
+                    delivered.failed += 1;
+                } else {
+                    delivered.given_up += 1;
+                }
                 report(&message, &error, next);
             }
         }

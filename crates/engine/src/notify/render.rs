@@ -120,9 +120,10 @@ mod tests {
 
     #[test]
     fn names_from_outside_cannot_become_markup_or_headers() {
-        let mut notice = Notice::new(Event::Failure, Timestamp::UNIX_EPOCH, "a\r\nBcc: x@y", "<script>alert(1)</script>")
-            .fact("Name", "<img src=x>")
-            .advice("\"quotes\" & more");
+        let mut notice =
+            Notice::new(Event::Failure, Timestamp::UNIX_EPOCH, "a\r\nBcc: x@y", "<script>alert(1)</script>")
+                .fact("Name", "<img src=x>")
+                .advice("\"quotes\" & more");
         notice.problems = (0..40).map(|n| format!("file <{n}>")).collect();
         let html = html(&notice);
         assert!(!html.contains("<script>") && !html.contains("<img") && !html.contains("<0>"));

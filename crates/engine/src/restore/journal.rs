@@ -65,7 +65,8 @@ impl Journal {
     pub fn write(&self, state_folder: &Path) -> Result<()> {
         let folder = Self::folder(state_folder, &self.restore_id);
         make_folder(&folder)?;
-        let bytes = serde_json::to_vec_pretty(self).map_err(|cause| Error::internal(format!("writing a journal: {cause}")))?;
+        let bytes =
+            serde_json::to_vec_pretty(self).map_err(|cause| Error::internal(format!("writing a journal: {cause}")))?;
         write_durably(&folder.join("journal.json"), &bytes)
     }
 
@@ -129,7 +130,11 @@ fn remove_tree(folder: &Path) -> Result<()> {
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("making the folder {}", folder.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .doing(|| format!("making the folder {}", folder.display()))
 }
 
 /// Temp file, fsync, rename, fsync of the folder.
@@ -137,8 +142,7 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("tmp");
     let what = || format!("writing {}", path.display());
-    let mut file =
-        File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).doing(what)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).doing(what)?;
     file.write_all(bytes).doing(what)?;
     file.sync_all().doing(what)?;
     fs::rename(&temporary, path).doing(what)?;

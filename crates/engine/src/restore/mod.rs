@@ -13,8 +13,8 @@ pub mod stage;
 mod undo;
 
 pub use plan::{ComponentPlan, Destination, Plan, Request, plan};
-pub use undo::{expire, undo};
 pub(crate) use undo::{discard, expiry, targets};
+pub use undo::{expire, undo};
 
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::id::Id;
@@ -26,18 +26,6 @@ use journal::{Journal, Phase};
 use plan::Prepared;
 use std::sync::Arc;
 use vault::Progress;
-
-/// The steps that a restore reports, beside those of its targets.
-pub const STEPS: &[&str] = &[
-    "restore.checked",
-    "restore.secured",
-    "restore.staging",
-    "restore.compared",
-    "restore.swapping",
-    "restore.exchanged",
-    "restore.swapped",
-    "restore.finished",
-];
 
 /// Puts components back where they came from, and keeps what was there beside it.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<RestoreRecord> {
@@ -178,10 +166,9 @@ fn conclude(room: &Room, request: &Request, mut record: RestoreRecord, result: R
         Err(error) => {
             record.state = RestoreState::Failed;
             record.error = Some((&error).into());
-            let written = room
-                .catalog
-                .restore_save(&record)
-                .and_then(|()| room.audit(&request.actor, "restore", Some(record.id.as_str()), Err(&error), details(&record)));
+            let written = room.catalog.restore_save(&record).and_then(|()| {
+                room.audit(&request.actor, "restore", Some(record.id.as_str()), Err(&error), details(&record))
+            });
             if let Err(second) = written {
                 tracing::error!(id = %record.id, error = %second, "the failure of a restore could not be recorded");
             }
@@ -199,6 +186,6 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &context);
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });
-    room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().map(|()| ()), details)?;
+    room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().copied(), details)?;
     result.map(|()| prepared.manifest)
 }

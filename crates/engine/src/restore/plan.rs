@@ -129,7 +129,7 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
     for part in wanted {
         let within = |error: Error| error.within(format!("component {}", part.name));
         let (config, place) = place(room, request, &prepared, &part).map_err(within)?;
-        let mut target = component::target(&config, place).map_err(within)?;
+        let mut target = component::target(&config, place, &room.surroundings).map_err(within)?;
         prepared.plans.push(target.inspect(&context, &part).map_err(within)?);
         prepared.configs.push(config);
         prepared.components.push(Staged { manifest: part, target });
@@ -139,7 +139,9 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
 
 fn about(backup: &Backup, error: Error) -> Error {
     match (error.kind(), backup.known.fingerprint.as_ref()) {
-        (ErrorKind::WrongKey | ErrorKind::NoKey, Some(fingerprint)) if !error.message().contains(fingerprint.as_str()) => {
+        (ErrorKind::WrongKey | ErrorKind::NoKey, Some(fingerprint))
+            if !error.message().contains(fingerprint.as_str()) =>
+        {
             error.within(format!("the backup {} needs the key {fingerprint}", backup.label()))
         }
         _ => error,
@@ -161,7 +163,12 @@ fn wanted(manifest: &Manifest, names: &[String]) -> Result<Vec<ComponentManifest
     Ok(wanted.cloned().collect())
 }
 
-fn place(room: &Room, request: &Request, prepared: &Prepared, part: &ComponentManifest) -> Result<(ComponentConfig, Place)> {
+fn place(
+    room: &Room,
+    request: &Request,
+    prepared: &Prepared,
+    part: &ComponentManifest,
+) -> Result<(ComponentConfig, Place)> {
     let known = room.config.component(&part.name).filter(|config| config.settings.kind() == part.kind).cloned();
     match &request.destination {
         Destination::Live => {
@@ -223,7 +230,11 @@ impl Prepared {
     pub(super) fn hash_key(&self) -> Result<[u8; 32]> {
         let mut key = [0; 32];
         hex::decode_to_slice(&self.manifest.hash_key, &mut key).map_err(|_| {
-            Error::new(ErrorKind::Damaged, "the manifest's hash key is no key", "Take another copy of the backup or an older one.")
+            Error::new(
+                ErrorKind::Damaged,
+                "the manifest's hash key is no key",
+                "Take another copy of the backup or an older one.",
+            )
         })?;
         Ok(key)
     }
@@ -236,7 +247,10 @@ impl Prepared {
             {
                 return Err(Error::new(
                     ErrorKind::NoSpace,
-                    format!("component {}: {} bytes are needed beside the live data, {free} are free", component.manifest.name, plan.needs_bytes),
+                    format!(
+                        "component {}: {} bytes are needed beside the live data, {free} are free",
+                        component.manifest.name, plan.needs_bytes
+                    ),
                     "Free some space there, or restore onto another disk with --to.",
                 ));
             }
@@ -245,12 +259,15 @@ impl Prepared {
             .components
             .iter()
             .zip(&self.plans)
-            .flat_map(|(component, plan)| plan.obstacles.iter().map(|why| format!("{}: {why}", component.manifest.name)))
+            .flat_map(|(component, plan)| {
+                plan.obstacles.iter().map(|why| format!("{}: {why}", component.manifest.name))
+            })
             .collect();
         if obstacles.is_empty() {
             return Ok(());
         }
-        let kind = if self.plans.iter().any(|plan| !plan.clients.is_empty()) { ErrorKind::Busy } else { ErrorKind::Refused };
+        let kind =
+            if self.plans.iter().any(|plan| !plan.clients.is_empty()) { ErrorKind::Busy } else { ErrorKind::Refused };
         Err(Error::new(kind, obstacles.join("; "), "Nothing was touched. Remove the obstacles and try again."))
     }
 

@@ -73,4 +73,3 @@ fn compare(component: &mut Staged, context: &Context<'_>) -> Result<()> {
         "Nothing live was touched. Verify the backup, or take an older one; if this one verifies, report a defect.",
     ))
 }
-

@@ -11,9 +11,6 @@ use jiff::{Span, Timestamp};
 use std::sync::Arc;
 use vault::Progress;
 
-/// The steps that an undo reports, beside those of its targets.
-pub const STEPS: &[&str] = &["undo.began", "undo.exchanged", "undo.finished"];
-
 /// When a restore that was finished at `time` can no longer be undone.
 pub(crate) fn expiry(room: &Room, time: Timestamp) -> Timestamp {
     let hours = i64::from(room.config.restore.undo_days) * 24;
@@ -21,7 +18,13 @@ pub(crate) fn expiry(room: &Room, time: Timestamp) -> Timestamp {
 }
 
 /// Undoes the restore `wanted` (an id, or `latest`); one that is undone already is redone.
-pub fn undo(room: &Room, wanted: &str, disconnect_clients: bool, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<RestoreRecord> {
+pub fn undo(
+    room: &Room,
+    wanted: &str,
+    disconnect_clients: bool,
+    actor: &Actor,
+    progress: &Arc<dyn Progress>,
+) -> Result<RestoreRecord> {
     let _lock = room.lock_everything("undo")?;
     let mut record = room.catalog.restore(wanted)?;
     let forward = match record.state {
@@ -46,7 +49,7 @@ pub fn undo(room: &Room, wanted: &str, disconnect_clients: bool, actor: &Actor, 
     journal.advance(room.state_folder(), if result.is_ok() { after } else { before })?;
     let action = if forward { "redo" } else { "undo" };
     let details = serde_json::json!({ "components": record.components });
-    room.audit(actor, action, Some(record.id.as_str()), result.as_ref().map(|()| ()), details)?;
+    room.audit(actor, action, Some(record.id.as_str()), result.as_ref().copied(), details)?;
     result?;
     record.state = state;
     record.finished_at = Some(room.now());
@@ -79,7 +82,8 @@ pub(crate) fn targets(room: &Room, journal: &Journal) -> Result<Vec<Box<dyn Targ
         let now = room.config.component(&recorded.name).filter(|now| now.without_secrets() == *recorded);
         let state_folder = Journal::component_folder(room.state_folder(), &journal.restore_id, &recorded.name)?;
         let place = Place::Live { restore_id: journal.restore_id.clone(), state_folder };
-        component::target(now.unwrap_or(recorded), place).map_err(|error| error.within(format!("component {}", recorded.name)))
+        component::target(now.unwrap_or(recorded), place, &room.surroundings)
+            .map_err(|error| error.within(format!("component {}", recorded.name)))
     };
     journal.components.iter().map(target).collect()
 }
@@ -89,13 +93,15 @@ fn refuse_out_of_turn(room: &Room, record: &RestoreRecord, forward: bool) -> Res
     let newer = |other: &&RestoreRecord| other.id != record.id && shares(other);
     let restores = room.catalog.restores()?;
     let position = restores.iter().position(|other| other.id == record.id).unwrap_or(0);
-    let obstacle = if forward {
-        // Older ones that are undone lie deeper and come first; newer ones that are live lie on top.
-        restores[position..].iter().filter(newer).find(|other| other.state == RestoreState::Undone)
-            .or_else(|| restores[..position].iter().filter(newer).find(|other| other.state == RestoreState::Swapped))
-    } else {
-        restores[..position].iter().filter(newer).find(|other| other.state == RestoreState::Swapped)
-    };
+    let obstacle =
+        if forward {
+            // Older ones that are undone lie deeper and come first; newer ones that are live lie on top.
+            restores[position..].iter().filter(newer).find(|other| other.state == RestoreState::Undone).or_else(|| {
+                restores[..position].iter().filter(newer).find(|other| other.state == RestoreState::Swapped)
+            })
+        } else {
+            restores[..position].iter().filter(newer).find(|other| other.state == RestoreState::Swapped)
+        };
     match obstacle {
         None => Ok(()),
         Some(other) => Err(Error::new(

@@ -37,7 +37,7 @@ pub struct AuditView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Who: a user's name, `token:NAME`, `jwt:NAME`, `schedule`, `cli:NAME`.
+    /// Who: a user's name, `token:NAME`, `jwt:NAME`, `scheduler`.
     actor: String,
     /// From where: an address, or `local`.
     origin: String,
@@ -126,11 +126,7 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Answer
         before: query.next,
     };
     let page = app.blocking(move |app| app.catalog.audit_entries(&filter)).await?;
-    ok(AuditPage {
-        entries: page.entries.into_iter().map(Into::into).collect(),
-        total: page.total,
-        next: page.next,
-    })
+    ok(AuditPage { entries: page.entries.into_iter().map(Into::into).collect(), total: page.total, next: page.next })
 }
 
 /// Whether the audit log is whole.

@@ -3,7 +3,7 @@
 use super::jobs::JobStarted;
 use crate::answer::{Accepted, Answer, AnswerLater, Refusal, Success, ok};
 use crate::auth::Principal;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{MaybeBody, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
 use crate::view::{Backup, BackupPage, FormatName, StateName, TierName};
@@ -117,7 +117,7 @@ pub struct CreateBackup {
 ///
 /// Answers at once with the backup's id; `GET /api/jobs/{id}` and `/api/jobs/{id}/events` tell how it goes. The same
 /// request sent again with the same `Idempotency-Key` starts nothing.
-#[utoipa::path(post, path = "/api/backup/create", tag = "backups", request_body = CreateBackup,
+#[utoipa::path(post, path = "/api/backup/create", tag = "backups", request_body = Option<CreateBackup>,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
@@ -125,7 +125,7 @@ async fn create(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
-    Body(body): Body<CreateBackup>,
+    MaybeBody(body): MaybeBody<CreateBackup>,
 ) -> AnswerLater<JobStarted> {
     let tier = body.tier.unwrap_or(Tier::Manual);
     if tier == Tier::PreRestore {
@@ -157,7 +157,7 @@ pub async fn start_backup(
         format: body.format,
         late: false,
     };
-    app.submit(NewJob::backup(request, principal.actor()), key).await
+    app.submit(NewJob::backup(request, principal.as_actor()), key).await
 }
 
 /// Show a backup; `latest` is the newest succeeded one.
@@ -185,9 +185,8 @@ pub struct Deleted {
 async fn delete(State(app): State<App>, principal: Principal, Path(id): Path<String>) -> Answer<Deleted> {
     let id = Id::parse(&id)?;
     let wanted = id.clone();
-    let result = app.blocking(move |app| app.strongroom.delete(&wanted)).await;
-    app.audit_outcome(&principal, "backup.delete", id.as_str(), &result).await?;
-    result?;
+    let actor = principal.as_actor();
+    app.blocking(move |app| app.strongroom.delete(&wanted, &actor)).await?;
     ok(Deleted { id, deleted: true })
 }
 
@@ -226,11 +225,7 @@ pub struct FileListQuery {
 #[utoipa::path(get, path = "/api/backup/{id}/files", tag = "backups", params(("id" = String, Path), FileListQuery),
     responses((status = 200, body = Success<FilePage>)),
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
-async fn files(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    Query(query): Query<FileListQuery>,
-) -> Answer<FilePage> {
+async fn files(State(app): State<App>, Path(id): Path<String>, Query(query): Query<FileListQuery>) -> Answer<FilePage> {
     let wanted = FilesQuery {
         path: super::downloads::safe_path(query.path.unwrap_or_default(), true)?,
         search: query.search.filter(|text| !text.is_empty()),
@@ -255,33 +250,33 @@ pub struct VerifyBody {
 
 /// Verify a backup: read it back, open it, compare it with its manifest.
 #[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof", params(("id" = String, Path)),
-    request_body = VerifyBody, responses((status = 202, body = Success<JobStarted>)),
+    request_body = Option<VerifyBody>, responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
     Path(id): Path<String>,
-    Body(body): Body<VerifyBody>,
+    MaybeBody(body): MaybeBody<VerifyBody>,
 ) -> AnswerLater<JobStarted> {
     let backup = app.blocking(move |app| app.catalog.backup(&id)).await?;
     let request =
         VerifyRequest { id: Id::generate()?, backup_id: Some(backup.id), depth: body.depth.unwrap_or_default() };
-    app.submit(NewJob::verify(request, principal.actor()), key).await.map(Accepted)
+    app.submit(NewJob::verify(request, principal.as_actor()), key).await.map(Accepted)
 }
 
 /// Verify all backups.
-#[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = VerifyBody,
+#[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = Option<VerifyBody>,
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify_all(
     State(app): State<App>,
     principal: Principal,
     key: IdempotencyKey,
-    Body(body): Body<VerifyBody>,
+    MaybeBody(body): MaybeBody<VerifyBody>,
 ) -> AnswerLater<JobStarted> {
     let request = VerifyRequest { id: Id::generate()?, backup_id: None, depth: body.depth.unwrap_or_default() };
-    app.submit(NewJob::verify(request, principal.actor()), key).await.map(Accepted)
+    app.submit(NewJob::verify(request, principal.as_actor()), key).await.map(Accepted)
 }
 
 /// Drill a backup: restore it into a scratch place and compare.
@@ -296,7 +291,7 @@ async fn drill(
 ) -> AnswerLater<JobStarted> {
     let backup = app.blocking(move |app| app.catalog.backup(&id)).await?;
     let request = DrillRequest { id: Id::generate()?, backup_id: Some(backup.id) };
-    app.submit(NewJob::drill(request, principal.actor()), key).await.map(Accepted)
+    app.submit(NewJob::drill(request, principal.as_actor()), key).await.map(Accepted)
 }
 
 /// Pin a backup: retention never removes it.
@@ -333,11 +328,7 @@ async fn set_pinned(app: App, principal: Principal, id: String, pinned: bool) ->
 #[utoipa::path(post, path = "/api/backup/{id}/acknowledge", tag = "backups", params(("id" = String, Path)),
     responses((status = 200, body = Success<Backup>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["admin"])))]
-async fn acknowledge_collapse(
-    State(app): State<App>,
-    principal: Principal,
-    Path(id): Path<String>,
-) -> Answer<Backup> {
+async fn acknowledge_collapse(State(app): State<App>, principal: Principal, Path(id): Path<String>) -> Answer<Backup> {
     let id = Id::parse(&id)?;
     let wanted = id.clone();
     let result = app

@@ -29,5 +29,5 @@ async fn plan(State(app): State<App>) -> Answer<CleanupPlan> {
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["admin"])))]
 async fn cleanup(State(app): State<App>, principal: Principal, key: IdempotencyKey) -> AnswerLater<JobStarted> {
-    app.submit(NewJob::cleanup(Id::generate()?, principal.actor()), key).await.map(Accepted)
+    app.submit(NewJob::cleanup(Id::generate()?, principal.as_actor()), key).await.map(Accepted)
 }

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use engine::id::Id;
 use serde::Deserialize;
+use std::fmt::Write;
 use std::io::{self, Read, SeekFrom};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -220,7 +221,7 @@ fn attachment(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")

@@ -8,6 +8,7 @@ use crate::state::App;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use engine::catalog::jobs::{Job, JobFilter, JobKind, JobState};
+use engine::catalog::tokens::Scope;
 use engine::id::Id;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ pub struct JobView {
     pub state: JobState,
     /// `backups`, `restores` or `care`: jobs of one queue never overlap.
     pub queue: String,
-    /// Who asked: a user's name, `token:NAME`, `schedule`.
+    /// Who asked: a user's name, `token:NAME`, `scheduler`.
     pub actor: String,
     /// What was asked for, by kind.
     #[schema(value_type = Object)]
@@ -282,6 +283,10 @@ async fn cancel(State(app): State<App>, principal: Principal, Path(id): Path<Str
             format!("the job is over: it {}", job.state.name()),
             "",
         ));
+    }
+    let restores = matches!(job.kind, JobKind::Restore | JobKind::Undo);
+    if restores && !principal.scopes.contains(&Scope::Restore) && !principal.scopes.contains(&Scope::Admin) {
+        return Err(Refusal::forbidden("cancelling a restore needs a token with the scope restore"));
     }
     app.cancel_job(&job.id).await?;
     app.audit_done(&principal, "job.cancel", job.id.as_str()).await?;

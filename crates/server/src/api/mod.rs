@@ -101,7 +101,8 @@ pub fn document_json() -> &'static str {
 /// What is the same everywhere: how one signs in, and that every failure looks alike.
 fn complete(document: &mut Document) {
     let schemes = &mut document.components.get_or_insert_default().security_schemes;
-    let cookie = ApiKeyValue::with_description(SESSION_COOKIE, "A signed-in browser; the list names the role it needs.");
+    let cookie =
+        ApiKeyValue::with_description(SESSION_COOKIE, "A signed-in browser; the list names the role it needs.");
     schemes.insert("session".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(cookie)).into());
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

@@ -3,7 +3,7 @@
 use super::jobs::JobStarted;
 use crate::answer::{Accepted, Answer, AnswerLater, Refusal, Success, ok};
 use crate::auth::Principal;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, MaybeBody, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
 use crate::view::RestorePage;
@@ -67,8 +67,8 @@ async fn restore(
         return Err(refusal);
     }
     let wanted = (body.backup_id, body.components);
-    let request = prepare(&app, &principal, wanted, body.targets).await?;
-    app.submit(NewJob::restore(request, principal.actor()), key).await.map(Accepted)
+    let request = prepare(&app, wanted, body.targets).await?;
+    app.submit(NewJob::restore(request, principal.as_actor()), key).await.map(Accepted)
 }
 
 /// What a restore is wanted of.
@@ -83,21 +83,19 @@ pub struct RestorePlanBody {
 
 /// Show what a restore would do. Touches nothing.
 #[utoipa::path(post, path = "/api/backup/{id}/restore-plan", tag = "restores", params(("id" = String, Path)),
-    request_body = RestorePlanBody, responses((status = 200, body = Success<RestorePlan>)),
+    request_body = Option<RestorePlanBody>, responses((status = 200, body = Success<RestorePlan>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["restore"])))]
 async fn plan(
     State(app): State<App>,
-    principal: Principal,
     Path(id): Path<String>,
-    Body(body): Body<RestorePlanBody>,
+    MaybeBody(body): MaybeBody<RestorePlanBody>,
 ) -> Answer<RestorePlan> {
-    let request = prepare(&app, &principal, (id, body.components), body.targets).await?;
+    let request = prepare(&app, (id, body.components), body.targets).await?;
     ok(app.blocking(move |app| app.strongroom.restore_plan(&request)).await?)
 }
 
 async fn prepare(
     app: &App,
-    principal: &Principal,
     (backup_id, components): (String, Option<Vec<String>>),
     targets: BTreeMap<String, String>,
 ) -> Result<RestoreRequest, Refusal> {
@@ -122,7 +120,7 @@ async fn prepare(
     if components.as_ref().is_some_and(Vec::is_empty) {
         return Err(Refusal::bad_request("`components` is empty: leave it out to restore all"));
     }
-    Ok(RestoreRequest { id: Id::generate()?, backup_id: backup.id, components, targets, actor: principal.actor() })
+    Ok(RestoreRequest { id: Id::generate()?, backup_id: backup.id, components, targets })
 }
 
 /// List the restores, newest first.
@@ -156,6 +154,6 @@ async fn undo(
     if !exists {
         return Err(Refusal::not_found("such restore to undo"));
     }
-    let request = UndoRequest { id: Id::generate()?, restore_id, actor: principal.actor() };
-    app.submit(NewJob::undo(request, principal.actor()), key).await.map(Accepted)
+    let request = UndoRequest { id: Id::generate()?, restore_id };
+    app.submit(NewJob::undo(request, principal.as_actor()), key).await.map(Accepted)
 }

@@ -97,7 +97,8 @@ async fn act(
 ) -> Result<(StatusCode, Success<ActionDone>), Refusal> {
     match body.action {
         Action::Start => {
-            let status = super::schedules::set_running(&app, &principal, true).await.map(|()| app.blocking(status_of))?;
+            let status =
+                super::schedules::set_running(&app, &principal, true).await.map(|()| app.blocking(status_of))?;
             let done = ActionDone { message: "Scheduled backups run.".to_owned(), status: status.await?, job: None };
             Ok((StatusCode::OK, Success::new(done)))
         }

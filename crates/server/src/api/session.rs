@@ -76,11 +76,7 @@ pub struct Credentials {
 /// Sign in with name and password; sets the session's cookie.
 #[utoipa::path(post, path = "/api/session", tag = "access", request_body = Credentials,
     responses((status = 200, body = Success<Me>)))]
-async fn sign_in(
-    State(app): State<App>,
-    client: Client,
-    Body(body): Body<Credentials>,
-) -> Result<Response, Refusal> {
+async fn sign_in(State(app): State<App>, client: Client, Body(body): Body<Credentials>) -> Result<Response, Refusal> {
     session::check_same_site(&client)?;
     app.sign_in_limit.check(client.address, &body.name, app.clock.now())?;
     let Credentials { name, password } = body;

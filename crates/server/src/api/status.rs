@@ -3,9 +3,9 @@
 use super::scheduled::iso;
 use crate::answer::{Answer, Success, ok};
 use crate::extract::Query;
+use crate::figures::{Figures, PlanFigures, Statistics};
 use crate::schedules::Schedules;
 use crate::state::App;
-use crate::figures::{Figures, PlanFigures, Statistics};
 use crate::view::Backup;
 use crate::work::{DiskFigures, Finding};
 use axum::extract::State;

@@ -22,6 +22,7 @@ use axum::http::request::Parts;
 use engine::catalog::tokens::Scope;
 use engine::catalog::users::{Role, User};
 use engine::id::Id;
+use engine::room::Actor;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -84,6 +85,13 @@ impl Principal {
             Via::Token => format!("token:{}", self.name),
             Via::Jwt => format!("jwt:{}", self.name),
         }
+    }
+}
+
+impl Principal {
+    /// The same, for the engine and for jobs.
+    pub fn as_actor(&self) -> Actor {
+        Actor { name: self.actor(), origin: self.address.to_string() }
     }
 }
 

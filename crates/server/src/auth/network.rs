@@ -18,8 +18,7 @@ pub fn client_address(server: &Server, peer: IpAddr, headers: &HeaderMap) -> IpA
     if !trusted(peer) {
         return peer;
     }
-    let lines: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     let mut client = peer;
     for hop in lines.join(",").rsplit(',') {
         let Some(address) = parse_hop(hop.trim()) else { break };

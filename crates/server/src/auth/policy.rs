@@ -52,9 +52,10 @@ impl Policy {
 fn rule(security: &serde_json::Value) -> Rule {
     let Some(alternatives) = security.as_array().filter(|list| !list.is_empty()) else { return Rule::Open };
     let words = |scheme: &str| {
-        alternatives.iter().find_map(|one| one[scheme].as_array()).map(|list| {
-            list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect::<Vec<_>>()
-        })
+        alternatives
+            .iter()
+            .find_map(|one| one[scheme].as_array())
+            .map(|list| list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect::<Vec<_>>())
     };
     let role = match words("session").unwrap_or_default().first().map(String::as_str) {
         Some("VIEWER") => Role::Viewer,

@@ -61,4 +61,3 @@ pub fn finish(app: &App, secret: &str, name: &str, new_password: &str) -> engine
 pub fn link(base: &str, secret: &str) -> String {
     format!("{base}/setup#token={secret}")
 }
-

@@ -58,8 +58,9 @@ impl Live {
         let bytes = self.bytes.load(Ordering::Relaxed);
         let percent = phase
             .bytes_expected
-            .filter(|expected| *expected > 0)
-            .map(|expected| (bytes as f64 / expected as f64 * 1000.0).round().min(1000.0) / 10.0);
+            // An expectation that was wrong says nothing about what is left.
+            .filter(|expected| *expected > 0 && *expected >= bytes)
+            .map(|expected| (bytes as f64 / expected as f64 * 1000.0).round() / 10.0);
         ProgressView {
             phase: phase.name,
             bytes,

@@ -4,8 +4,8 @@
 //! own locks decide.
 
 mod live;
-mod run;
 pub mod recover;
+mod run;
 pub mod worker;
 
 pub use live::{Live, ProgressView};
@@ -20,6 +20,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use engine::catalog::jobs::{Job, JobKind, JobState};
 use engine::id::Id;
+use engine::room::Actor;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -93,41 +94,41 @@ pub struct NewJob {
     kind: JobKind,
     queue: String,
     request: Value,
-    actor: String,
+    actor: Actor,
 }
 
 impl NewJob {
-    fn new(id: &Id, kind: JobKind, queue: &str, request: &impl Serialize, actor: String) -> Self {
+    fn new(id: &Id, kind: JobKind, queue: &str, request: &impl Serialize, actor: Actor) -> Self {
         Self { id: id.clone(), kind, queue: queue.to_owned(), request: json!(request), actor }
     }
 
     /// A backup.
-    pub fn backup(request: BackupRequest, actor: String) -> Self {
+    pub fn backup(request: BackupRequest, actor: Actor) -> Self {
         Self::new(&request.id, JobKind::Backup, BACKUPS, &request, actor)
     }
 
     /// A restore.
-    pub fn restore(request: RestoreRequest, actor: String) -> Self {
+    pub fn restore(request: RestoreRequest, actor: Actor) -> Self {
         Self::new(&request.id, JobKind::Restore, RESTORES, &request, actor)
     }
 
     /// An undo.
-    pub fn undo(request: UndoRequest, actor: String) -> Self {
+    pub fn undo(request: UndoRequest, actor: Actor) -> Self {
         Self::new(&request.id, JobKind::Undo, RESTORES, &request, actor)
     }
 
     /// A verification.
-    pub fn verify(request: VerifyRequest, actor: String) -> Self {
+    pub fn verify(request: VerifyRequest, actor: Actor) -> Self {
         Self::new(&request.id, JobKind::Verify, CARE, &request, actor)
     }
 
     /// A drill.
-    pub fn drill(request: DrillRequest, actor: String) -> Self {
+    pub fn drill(request: DrillRequest, actor: Actor) -> Self {
         Self::new(&request.id, JobKind::Drill, CARE, &request, actor)
     }
 
     /// A cleanup.
-    pub fn cleanup(id: Id, actor: String) -> Self {
+    pub fn cleanup(id: Id, actor: Actor) -> Self {
         Self::new(&id, JobKind::Cleanup, CARE, &json!({}), actor)
     }
 
@@ -139,7 +140,8 @@ impl NewJob {
             queue: self.queue,
             state: JobState::Queued,
             request: self.request,
-            actor: self.actor,
+            actor: self.actor.name,
+            origin: self.actor.origin,
             attempt: 1,
             created_at: app.clock.now(),
             started_at: None,
@@ -176,8 +178,9 @@ impl App {
             ));
         }
         // Keys of different people are different keys.
-        let key = key.0.map(|key| format!("{} {key}", new.actor));
+        let key = key.0.map(|key| format!("{} {key}", new.actor.name));
         let wanted = without_ids(&new.request);
+        let actor = new.actor.clone();
         let (job, added) = self
             .blocking(move |app| {
                 let job = new.into_job(app);
@@ -185,6 +188,8 @@ impl App {
             })
             .await?;
         if added {
+            self.audit_event(&actor, &format!("{}.start", job.kind.name()), job.id.as_str(), job.request.clone())
+                .await?;
             self.jobs.wake();
         } else if without_ids(&job.request) != wanted {
             return Err(Refusal::new(

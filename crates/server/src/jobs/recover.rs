@@ -6,8 +6,9 @@
 
 use super::run::Done;
 use super::{NewJob, worker};
-use crate::events::SCHEDULE;
+use crate::events::{SCHEDULER, scheduler};
 use crate::state::App;
+use crate::view::{Backup, Restore};
 use crate::work::BackupRequest;
 use engine::catalog::jobs::{Job, JobKind};
 use engine::catalog::restores::RestoreState;
@@ -31,11 +32,11 @@ pub fn recover(app: &App) -> Result<()> {
             continue;
         }
         let result = outcome(app, &job)?;
-        let failed = result.is_err();
-        worker::record(app, &job, &result)?;
-        if failed {
+        // First the new job: a crash between the two makes one backup too many, never one too few.
+        if result.is_err() {
             make_up(app, &job)?;
         }
+        worker::record(app, &job, &result)?;
     }
     Ok(())
 }
@@ -50,13 +51,17 @@ fn outcome(app: &App, job: &Job) -> Result<Result<Done>> {
     };
     Ok(match job.kind {
         JobKind::Backup => match app.catalog.backup_find(job.id.as_str())? {
-            Some(record) if matches!(record.state, State::Succeeded | State::Partial) => {
-                Ok(Done { state: record.state.into(), result: json!(record), backup: Some(record) })
-            }
+            Some(record) if matches!(record.state, State::Succeeded | State::Partial) => Ok(Done {
+                state: record.state.into(),
+                result: json!(Backup::from(record.clone())),
+                backup: Some(record),
+            }),
             _ => interrupted().map_err(|error: Error| as_failure(error)),
         },
         JobKind::Restore => match app.catalog.restore_find(&job.id)? {
-            Some(record) if record.state == RestoreState::Swapped => Ok(Done::good_or_failed(true, json!(record))),
+            Some(record) if record.state == RestoreState::Swapped => {
+                Ok(Done::good_or_failed(true, json!(Restore::from(record))))
+            }
             _ => interrupted().map_err(|error: Error| as_failure(error)),
         },
         _ => interrupted().map_err(|error: Error| as_failure(error)),
@@ -71,11 +76,11 @@ fn as_failure(error: Error) -> Error {
 /// Queues another backup in place of a schedule's that was interrupted; marked late. One that was itself such a second try
 /// is not made up for again: the failure was reported.
 pub fn make_up(app: &App, job: &Job) -> Result<()> {
-    if job.kind != JobKind::Backup || job.actor != SCHEDULE || job.attempt > 1 {
+    if job.kind != JobKind::Backup || job.actor != SCHEDULER || job.attempt > 1 {
         return Ok(());
     }
     let Ok(request) = serde_json::from_value::<BackupRequest>(job.request.clone()) else { return Ok(()) };
     let again = BackupRequest { id: Id::generate()?, late: true, ..request };
-    let job = Job { attempt: 2, ..NewJob::backup(again, SCHEDULE.to_owned()).into_job(app) };
+    let job = Job { attempt: 2, ..NewJob::backup(again, scheduler()).into_job(app) };
     app.catalog.job_add(&job, None).map(drop)
 }

@@ -2,9 +2,11 @@
 
 use super::Live;
 use crate::state::App;
+use crate::view::{Backup, Restore};
 use engine::catalog::backups::BackupRecord;
 use engine::catalog::jobs::{Job, JobKind, JobState};
 use engine::manifest::State;
+use engine::room::Actor;
 use engine::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -32,31 +34,32 @@ impl Done {
 /// Does the work; blocks.
 pub fn run(app: &App, job: &Job, live: Arc<Live>) -> Result<Done> {
     let progress: Arc<dyn Progress> = live;
+    let actor = &Actor { name: job.actor.clone(), origin: job.origin.clone() };
     match job.kind {
         JobKind::Backup => {
-            let record = app.strongroom.run_backup(request(job)?, progress)?;
+            let record = app.strongroom.run_backup(request(job)?, actor, progress)?;
             let state = if record.state == State::Running { JobState::Failed } else { record.state.into() };
-            Ok(Done { state, result: json!(record), backup: Some(record) })
+            Ok(Done { state, result: json!(Backup::from(record.clone())), backup: Some(record) })
         }
         JobKind::Restore => {
-            let record = app.strongroom.restore(request(job)?, progress)?;
-            Ok(Done::good_or_failed(record.error.is_none(), json!(record)))
+            let record = app.strongroom.restore(request(job)?, actor, progress)?;
+            Ok(Done::good_or_failed(record.error.is_none(), json!(Restore::from(record))))
         }
         JobKind::Undo => {
-            let record = app.strongroom.undo(request(job)?, progress)?;
-            Ok(Done::good_or_failed(record.error.is_none(), json!(record)))
+            let record = app.strongroom.undo(request(job)?, actor, progress)?;
+            Ok(Done::good_or_failed(record.error.is_none(), json!(Restore::from(record))))
         }
         JobKind::Verify => {
-            let found = app.strongroom.verify(request(job)?, progress)?;
+            let found = app.strongroom.verify(request(job)?, actor, progress)?;
             let good = found.iter().all(|found| found.good);
             Ok(Done::good_or_failed(good, json!({"good": good, "backups": found})))
         }
         JobKind::Drill => {
-            let found = app.strongroom.drill(request(job)?, progress)?;
+            let found = app.strongroom.drill(request(job)?, actor, progress)?;
             Ok(Done::good_or_failed(found.good, json!(found)))
         }
         JobKind::Cleanup => {
-            let cleaned = app.strongroom.cleanup(progress)?;
+            let cleaned = app.strongroom.cleanup(actor, progress)?;
             let state = if cleaned.problems.is_empty() { JobState::Succeeded } else { JobState::Partial };
             Ok(Done { state, result: json!(cleaned), backup: None })
         }

@@ -11,7 +11,6 @@ use crate::state::App;
 use engine::catalog::jobs::{Failure, Job, JobKind, JobState};
 use engine::{Error, ErrorKind, Result};
 use jiff::SignedDuration;
-use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -24,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// How long a job that was asked to stop may take to clean up behind itself.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 /// A schedule's job waits so long for a lock that somebody else holds.
-const WAIT_FOR_LOCK: Duration = Duration::from_secs(60 * 60);
+const WAIT_FOR_LOCK: Duration = Duration::from_hours(1);
 /// How often it looks whether the lock is free.
 const LOOK_AT_LOCK: Duration = Duration::from_secs(5);
 
@@ -129,12 +128,11 @@ fn do_and_record(app: &App, job: &Job, live: &Arc<Live>) -> Result<()> {
             tracing::error!(job = %job.id, kind = job.kind.name(), error = cause, duration_ms, "a job failed");
         }
     }
-    record(app, job, &result)?;
     let stopped_by_us = app.is_stopping() && live.is_cancelled();
     if stopped_by_us && is_cancelled(&result) {
         recover::make_up(app, job)?;
     }
-    Ok(())
+    record(app, job, &result)
 }
 
 fn is_cancelled(result: &Result<Done>) -> bool {
@@ -150,7 +148,7 @@ fn run_patiently(app: &App, job: &Job, live: &Arc<Live>) -> Result<Done> {
     loop {
         let result = run::run(app, job, Arc::clone(live));
         let locked = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Locked);
-        let patient = job.actor == events::SCHEDULE && Instant::now() < until && !app.is_stopping();
+        let patient = job.actor == events::SCHEDULER && Instant::now() < until && !app.is_stopping();
         if !locked || !patient || live.is_cancelled() {
             return result;
         }
@@ -158,7 +156,7 @@ fn run_patiently(app: &App, job: &Job, live: &Arc<Live>) -> Result<Done> {
     }
 }
 
-/// The job's end, the audit entry, the messages: in this order, so that nobody hears of what is not written down.
+/// The job's end, then the messages, so that nobody hears of what is not written down.
 pub(super) fn record(app: &App, job: &Job, result: &Result<Done>) -> Result<()> {
     let now = app.clock.now();
     let (state, value, failure) = match result {
@@ -167,8 +165,6 @@ pub(super) fn record(app: &App, job: &Job, result: &Result<Done>) -> Result<()> 
         Err(error) => (JobState::Failed, None, Some(Failure::from(error))),
     };
     app.catalog.job_finish(&job.id, state, value, failure.as_ref(), now)?;
-    let details = json!({"state": state.name(), "error": failure, "request": job.request});
-    events::audit_job(app, job, state, details)?;
     events::job_over(app, job, result, failure.as_ref());
     Ok(())
 }

@@ -29,7 +29,7 @@ pub struct ArchiveSettings {
     pub compression: Compression,
     /// Encrypts it.
     pub key: Option<Key>,
-    /// Compression threads; at least one is used.
+    /// Compression threads; at least one and at most 8 are used.
     pub threads: usize,
     /// An owner-only folder for streams of unknown length. What lies there has no name and vanishes with the process.
     pub scratch: PathBuf,

@@ -38,7 +38,7 @@ pub struct ArchiveOptions {
     pub keys: Vec<Key>,
     /// What is known about the archive.
     pub expected: Expected,
-    /// Decompression threads; at least one is used.
+    /// Decompression threads; at least one and at most 8 are used.
     pub threads: usize,
     /// A folder into which an archive from a remote store is copied (as it is, encrypted, without a name), so that both
     /// passes read the same bytes and the network is used once. Without it both passes go to the store.

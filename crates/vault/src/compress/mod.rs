@@ -28,7 +28,7 @@ pub enum Compression {
     },
     /// zstd in frames.
     Zstd {
-        /// zstd's level, 1 to 19.
+        /// zstd's level, 1 to 19. Above 9 a thread takes up to 50 MiB.
         level: u8,
     },
     /// Not at all.
@@ -74,6 +74,9 @@ impl CompressionFormat {
         }
     }
 }
+
+/// More threads are not used: each holds some 12 MiB, and memory must not grow with the machine.
+const THREADS_MAX: usize = 8;
 
 /// Content bytes of one independent piece.
 const fn piece_bytes(compression: Compression) -> usize {

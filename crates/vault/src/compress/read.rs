@@ -1,7 +1,7 @@
 //! The decompressing half: a thread reads (and so decrypts) whole pieces, others decompress them, the caller takes the
 //! content in order. Files made by other programs are decompressed as one stream in the first of these threads.
 
-use super::{CompressionFormat, gzip, ordered, zstandard};
+use super::{CompressionFormat, THREADS_MAX, gzip, ordered, zstandard};
 use crate::error::{Error, ErrorKind, Result, from_io};
 use crate::store::ObjectReader;
 use std::io::{self, BufReader, Cursor, Read, SeekFrom};
@@ -83,10 +83,10 @@ impl DecompressionReader {
         limit: ExpansionLimit,
     ) -> Result<Self> {
         let starting = |cause| Error::io("starting a thread", cause);
-        let threads = threads.max(1);
+        let threads = threads.clamp(1, THREADS_MAX);
         let depth = match format {
             CompressionFormat::Zstd => threads + 1,
-            CompressionFormat::Gzip | CompressionFormat::None => 4 * threads,
+            CompressionFormat::Gzip | CompressionFormat::None => 2 * threads,
         };
         let (input, output) = ordered::pipe(threads, depth, || {
             let mut gzip = libdeflater::Decompressor::new();

@@ -1,6 +1,6 @@
 //! The compressing half: pieces on all cores, written in order by a thread of their own.
 
-use super::{Compression, gzip, ordered, piece_bytes, zstandard};
+use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, zstandard};
 use crate::error::{Error, Result, from_io};
 use std::io::{self, Write};
 use std::thread::{self, JoinHandle};
@@ -15,7 +15,7 @@ enum Made {
     Mark,
 }
 
-/// Compresses what is written to it, on `threads` threads, into `S`, which lives in a further thread until
+/// Compresses what is written to it, on `threads` threads (8 at most), into `S`, which lives in a further thread until
 /// [`finish`](Self::finish).
 ///
 /// Dropped unfinished it stops its threads and drops the sink before it returns.
@@ -30,7 +30,7 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
     /// Starts the threads.
     pub fn new(sink: S, compression: Compression, threads: usize) -> Result<Self> {
         let starting = |cause| Error::io("starting a thread", cause);
-        let threads = threads.max(1);
+        let threads = threads.clamp(1, THREADS_MAX);
         // Fail here rather than in a worker when zstd refuses its parameters.
         Worker::new(compression).map_err(starting)?;
         let depth = threads + 1;

@@ -68,11 +68,49 @@ impl<'de> Deserialize<'de> for Id {
                 f.write_str("64 hexadecimal digits")
             }
             fn visit_str<E: serde::de::Error>(self, digits: &str) -> std::result::Result<Id, E> {
-                let mut bytes = [0; 32];
-                hex::decode_to_slice(digits, &mut bytes).map_err(E::custom)?;
-                Ok(Id(bytes))
+                decode(digits.as_bytes()).map(Id).ok_or_else(|| E::custom("not 64 hexadecimal digits"))
             }
         }
         deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Values of hexadecimal digits; 255 for other bytes. Trees and index files are mostly ids: this is where reading them spends
+/// its time.
+const VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+fn decode(digits: &[u8]) -> Option<[u8; 32]> {
+    let pairs: &[[u8; 2]; 32] = digits.as_chunks::<2>().0.try_into().ok().filter(|_| digits.len() == 64)?;
+    let (mut bytes, mut wrong) = ([0; 32], 0);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (VALUES[usize::from(*high)], VALUES[usize::from(*low)]);
+        // Only the value of a byte that is no digit has these bits.
+        wrong |= (high | low) & 0xf0;
+        *byte = high << 4 | low & 0x0f;
+    }
+    (wrong == 0).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_their_digits_and_nothing_else_is_taken() {
+        let id = Id::of(b"x");
+        assert_eq!(decode(id.to_hex().as_bytes()), Some(id.0));
+        assert_eq!(decode(id.to_hex().to_uppercase().as_bytes()), Some(id.0));
+        for bad in ["", "0", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &format!("{}\u{e9}", "0".repeat(62))] {
+            assert_eq!(decode(bad.as_bytes()), None, "{bad}");
+        }
     }
 }

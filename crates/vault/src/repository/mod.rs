@@ -28,6 +28,8 @@ mod chunk;
 mod crypto;
 mod files;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod index;
 mod keys;
@@ -35,6 +37,7 @@ mod lock;
 mod open;
 mod prune;
 mod read;
+mod repair;
 mod survey;
 mod walk;
 mod write;
@@ -42,9 +45,10 @@ mod write;
 pub use check::{CheckDepth, CheckReport};
 pub use chunk::Sizes;
 pub use id::Id;
-pub use open::{Environment, Options, Repository, Secret, Snapshot};
+pub use open::{Environment, Options, Repository, Secret, Snapshot, Unreadable};
 pub use prune::{PruneOptions, PruneOutcome, PrunePlan};
 pub use read::RepositoryReader;
+pub use repair::RepairReport;
 pub use survey::{Finding, LostFile};
 pub use write::{RepositoryWriter, WriterOptions};
 

@@ -4,6 +4,7 @@ use super::chunk::{Gear, Sizes};
 use super::crypto::MasterKey;
 use super::files::{Files, damaged_file};
 use super::format::config::{self, Config};
+use super::format::pack::PackedBlob;
 use super::format::snapshot::{self, SnapshotFile};
 use super::format::{FileKind, index_file};
 use super::id::Id;
@@ -44,7 +45,7 @@ impl Environment {
 pub struct Options {
     /// Limits of a blob's size. Must stay the same for a repository, or everything is stored anew once.
     pub chunk_sizes: Sizes,
-    /// About the size of a pack.
+    /// About the size of a pack. Up to five of them are in memory while a backup runs.
     pub pack_size_bytes: usize,
     /// How long an exclusive lock waits for others to show up: for stores whose listings lag.
     pub lock_settle: Duration,
@@ -52,7 +53,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chunk_sizes: Sizes::default(), pack_size_bytes: 16 << 20, lock_settle: Duration::from_millis(200) }
+        Self { chunk_sizes: Sizes::default(), pack_size_bytes: 8 << 20, lock_settle: Duration::from_millis(200) }
     }
 }
 
@@ -87,6 +88,9 @@ pub struct Snapshot {
     /// The program that took it; ours begin with `strongroom`.
     pub program_version: String,
 }
+
+/// Snapshots that cannot be read, and why.
+pub type Unreadable = Vec<(Id, Error)>;
 
 /// An open repository.
 pub struct Repository {
@@ -157,19 +161,27 @@ impl Repository {
         self.config.id
     }
 
-    /// All snapshots, oldest first. One that cannot be read is an error: use [`check`](Self::check) to see which.
+    /// All snapshots, oldest first. One that cannot be read is an error; see [`list`](Self::list).
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        let (snapshots, unreadable) = self.list()?;
+        unreadable.into_iter().next().map_or(Ok(snapshots), |(_, error)| Err(error))
+    }
+
+    /// All snapshots that can be read, oldest first, and what is wrong with the others.
+    pub fn list(&self) -> Result<(Vec<Snapshot>, Unreadable)> {
         let ids = self.files.list(FileKind::Snapshot)?;
-        let mut snapshots = Vec::with_capacity(ids.len());
+        let (mut snapshots, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for (id, _) in ids {
             match self.snapshot(id) {
+                Ok(snapshot) => snapshots.push(snapshot),
                 // Forgotten since it was listed.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                other => snapshots.push(other?),
+                Err(error) if error.kind() == ErrorKind::Damaged => unreadable.push((id, error)),
+                Err(error) => return Err(error),
             }
         }
         snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.id));
-        Ok(snapshots)
+        Ok((snapshots, unreadable))
     }
 
     /// One snapshot.
@@ -226,13 +238,18 @@ impl Repository {
         Gear::new(&secret, self.options.chunk_sizes)
     }
 
-    /// Reads all index files. An unreadable one is an error: a backup that does not know what is there would only cost, but
-    /// a restore would fail half-way.
-    pub(super) fn load_index(&self) -> Result<Index> {
+    /// Reads all index files. A damaged one is an error for who removes things (`strict`); who reads or adds goes on without
+    /// it: what only it lists is missing then, and said to be where it is needed.
+    pub(super) fn load_index(&self, strict: bool) -> Result<Index> {
+        self.load_index_of(strict, |_, _| true)
+    }
+
+    /// The same with only those packs that `wanted` says.
+    pub(super) fn load_index_of(&self, strict: bool, wanted: impl Fn(Id, &[PackedBlob]) -> bool) -> Result<Index> {
         // A repack may replace index files while we read: then the list is taken anew.
         for _ in 0..5 {
             let mut index = Index::default();
-            match self.read_index_files(&mut index) {
+            match self.read_index_files(&mut index, strict, &wanted) {
                 Ok(()) => return Ok(index),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -245,11 +262,22 @@ impl Repository {
         ))
     }
 
-    fn read_index_files(&self, index: &mut Index) -> Result<()> {
+    fn read_index_files(
+        &self,
+        index: &mut Index,
+        strict: bool,
+        wanted: &impl Fn(Id, &[PackedBlob]) -> bool,
+    ) -> Result<()> {
         for (id, _) in self.files.list(FileKind::Index)? {
-            let json = self.files.load(FileKind::Index, id, index_file::SIZE_BYTES_MAX)?;
-            for (pack, blobs) in index_file::decode(&json).map_err(|error| error.within(format!("index/{id}")))? {
-                index.add_pack(pack, &blobs);
+            let json = self.files.load(FileKind::Index, id, index_file::SIZE_BYTES_MAX);
+            let packs = match json.and_then(|json| index_file::decode(&json)) {
+                Err(error) if !strict && error.kind() == ErrorKind::Damaged => continue,
+                other => other.map_err(|error| error.within(format!("index/{id}")))?,
+            };
+            for (pack, blobs) in packs {
+                if wanted(pack, &blobs) {
+                    index.add_pack(pack, &blobs);
+                }
             }
         }
         Ok(())

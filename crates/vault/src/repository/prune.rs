@@ -20,6 +20,7 @@ use super::open::Repository;
 use super::walk::mark_used;
 use super::write::packer::OpenPack;
 use super::write::pipeline::split;
+use crate::entry::Timestamp;
 use crate::error::{ErrorKind, Result};
 use crate::progress::Progress;
 use std::collections::{HashMap, HashSet};
@@ -89,6 +90,8 @@ struct Usage {
     packs: Vec<PackUsage>,
     /// All packs in the store.
     sizes: HashMap<Id, u64>,
+    /// Packs that wait to be removed.
+    marked: HashSet<Id>,
 }
 
 #[derive(Default, Clone)]
@@ -125,15 +128,16 @@ impl Repository {
     fn usage(&self) -> Result<Usage> {
         // Snapshots before the index: what they need is in an index written before them.
         let snapshots = self.snapshots()?;
-        let index = self.load_index()?;
+        let index = self.load_index(true)?;
         let mut used = index.marks();
         for snapshot in &snapshots {
             mark_used(&self.files, &index, &mut used, snapshot.tree)
                 .map_err(|error| error.within(format!("snapshot {}", snapshot.id)))?;
         }
         let sizes = self.files.list(FileKind::Pack)?.into_iter().map(|(id, info)| (id, info.size_bytes)).collect();
-        let packs = choose_copies(&index, &used, &sizes)?;
-        Ok(Usage { snapshots: snapshots.len(), index, used, packs, sizes })
+        let marked = self.marks()?.into_iter().flat_map(|(_, mark)| mark.packs).collect();
+        let packs = choose_copies(&index, &used, &sizes, &marked)?;
+        Ok(Usage { snapshots: snapshots.len(), index, used, packs, sizes, marked })
     }
 
     fn mark(&self, plan: &PrunePlan, outcome: &mut PruneOutcome, progress: &dyn Progress) -> Result<()> {
@@ -218,20 +222,30 @@ impl Repository {
         Ok(())
     }
 
-    fn due_marks(&self, wait: Duration) -> Result<(Vec<Id>, HashSet<Id>)> {
-        let (mut files, mut packs) = (Vec::new(), HashSet::new());
-        let now = (self.environment.now)().seconds;
+    /// All marks. One that cannot be read marks nothing since ever: what it marked is found again by the next plan.
+    fn marks(&self) -> Result<Vec<(Id, MarkFile)>> {
+        let mut marks = Vec::new();
         for (id, _) in self.files.list(FileKind::Mark)? {
             let loaded = self.files.load(FileKind::Mark, id, mark_file::SIZE_BYTES_MAX);
             match loaded.and_then(|json| MarkFile::decode(&json)) {
-                Ok(mark) if now - mark.time.seconds >= wait.as_secs().cast_signed() => {
-                    files.push(id);
-                    packs.extend(mark.packs);
+                Ok(mark) => marks.push((id, mark)),
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    marks.push((id, MarkFile { time: Timestamp::default(), packs: Vec::new() }));
                 }
-                Ok(_) => {}
-                // What it marked is found again by the next plan.
-                Err(error) if error.kind() == ErrorKind::Damaged => files.push(id),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
+            }
+        }
+        Ok(marks)
+    }
+
+    fn due_marks(&self, wait: Duration) -> Result<(Vec<Id>, HashSet<Id>)> {
+        let (mut files, mut packs) = (Vec::new(), HashSet::new());
+        let now = (self.environment.now)().seconds;
+        for (id, mark) in self.marks()? {
+            if now - mark.time.seconds >= wait.as_secs().cast_signed() {
+                files.push(id);
+                packs.extend(mark.packs);
             }
         }
         Ok((files, packs))
@@ -295,8 +309,14 @@ impl<'a> Copier<'a> {
 }
 
 /// Decides for every used blob which copy is the one that counts: the only one, or that in the pack with the most other used
-/// bytes. A blob whose packs are all gone is damage.
-fn choose_copies(index: &Index, used: &Marks, sizes: &HashMap<Id, u64>) -> Result<Vec<PackUsage>> {
+/// bytes, and rather one that is not marked: what an earlier run copied is not copied again. A blob whose packs are all gone
+/// is damage.
+fn choose_copies(
+    index: &Index,
+    used: &Marks,
+    sizes: &HashMap<Id, u64>,
+    marked: &HashSet<Id>,
+) -> Result<Vec<PackUsage>> {
     let mut packs = vec![PackUsage::default(); index.packs().len()];
     let mut several = Vec::new();
     let add = |packs: &mut Vec<PackUsage>, copy: super::index::Location| {
@@ -318,7 +338,10 @@ fn choose_copies(index: &Index, used: &Marks, sizes: &HashMap<Id, u64>) -> Resul
         }
     }
     for copies in several {
-        if let Some(best) = copies.into_iter().max_by_key(|copy| (packs[copy.pack as usize].used_bytes, copy.pack)) {
+        let worth = |copy: &super::index::Location| {
+            (!marked.contains(&index.pack_id(copy.pack)), packs[copy.pack as usize].used_bytes, copy.pack)
+        };
+        if let Some(best) = copies.into_iter().max_by_key(worth) {
             add(&mut packs, best);
         }
     }
@@ -329,11 +352,13 @@ fn choose_copies(index: &Index, used: &Marks, sizes: &HashMap<Id, u64>) -> Resul
 impl Usage {
     fn plan(&self, options: &PruneOptions) -> PrunePlan {
         let used_bytes: u64 = self.packs.iter().map(|pack| pack.used_bytes).sum();
-        let mut unused_packs = Vec::new();
+        let (mut unused_packs, mut waiting_bytes) = (Vec::new(), 0);
         let mut partly = Vec::new();
         for (&id, &size) in &self.sizes {
             let used = self.index.number_of(id).map_or(0, |number| self.packs[number as usize].used_bytes);
-            if used == 0 {
+            if used == 0 && self.marked.contains(&id) {
+                waiting_bytes += size;
+            } else if used == 0 {
                 unused_packs.push(id);
             } else {
                 partly.push((size - used.min(size), used, id));
@@ -370,7 +395,7 @@ impl Usage {
             unused_packs,
             repacked_packs,
             copied_bytes,
-            freed_bytes: unused_bytes + repacked_bytes - copied_bytes,
+            freed_bytes: waiting_bytes + unused_bytes + repacked_bytes - copied_bytes,
         }
     }
 

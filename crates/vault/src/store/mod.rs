@@ -12,8 +12,12 @@
 //! fault injection are decorators around a store, not options of one.
 
 mod local;
+mod retry;
+mod simulated;
 
 pub use local::LocalStore;
+pub use retry::Retry;
+pub use simulated::{Fault, SimulatedStore};
 
 use crate::error::Result;
 use std::io::{Read, Seek, Write};

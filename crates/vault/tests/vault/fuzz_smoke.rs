@@ -107,3 +107,22 @@ fn no_bytes_upset_opening() {
     let samples = ["tree.tar", "tree.tar.gz", "tree.tar.zst", "tree.tar.gz.enc", "document.json.gz", "document.enc"];
     fuzz("open", &samples, 2000, |bytes| body::open(&with_right_checksums(bytes)));
 }
+
+#[test]
+fn no_bytes_upset_the_repositorys_parsers() {
+    use bodies::repository as body;
+    let parsers = [
+        body::config,
+        body::document,
+        body::index,
+        body::key,
+        body::lock,
+        body::name,
+        body::pack_header,
+        body::snapshot,
+        body::tree,
+    ];
+    for parser in parsers {
+        fuzz("repository", &["plain.manifest.json", "sealed.manifest.json"], 500, |bytes| parser(&bytes));
+    }
+}

@@ -11,6 +11,7 @@ mod fuzz_smoke;
 mod golden;
 mod remote;
 mod repository;
+mod repository_faults;
 mod repository_restic;
 mod repository_samples;
 mod samples;

@@ -107,7 +107,9 @@ pub fn back_up(
     parent: Option<Id>,
     threads: usize,
 ) -> Result<Id> {
-    let options = WriterOptions { parent, threads, ..WriterOptions::default() };
+    // Always the same time: what is backed up twice makes the same trees.
+    let time = Some(Timestamp { seconds: 1_790_000_000, nanoseconds: 0 });
+    let options = WriterOptions { parent, time, threads, ..WriterOptions::default() };
     let mut writer = repository.writer(options, Arc::new(Silent))?;
     for (entry, content) in entries {
         let outcome = writer.write(entry, Some(&mut content.as_slice()))?;
@@ -144,5 +146,8 @@ pub fn assert_restores(repository: &Repository, snapshot: Id, entries: &[(Entry,
         assert_eq!(metadata, &entry.metadata, "{}", entry.path);
         assert!(bytes == content, "{}", entry.path);
     }
-    assert_eq!(tree.len() - usize::from(tree.contains_key(&b"zz"[..])), entries.len());
+    // Folders that nobody described are made where they are needed.
+    let described = |path: &[u8]| entries.iter().any(|(entry, _)| entry.path.as_bytes() == path);
+    let more: Vec<_> = tree.iter().filter(|(path, _)| !described(path)).collect();
+    assert!(more.iter().all(|(_, (kind, _, _))| *kind == EntryKind::Directory), "{more:?}");
 }

@@ -39,6 +39,7 @@ CREATE TABLE jobs (
     state           TEXT NOT NULL,          -- queued, running, succeeded, partial, failed, cancelled
     request         TEXT NOT NULL,          -- JSON, by kind
     actor           TEXT NOT NULL,
+    origin          TEXT NOT NULL,          -- from where: an address, 'scheduler'
     idempotency_key TEXT UNIQUE,
     attempt         BIGINT NOT NULL,
     owner           TEXT,                   -- the process that runs it

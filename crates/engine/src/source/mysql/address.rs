@@ -59,7 +59,9 @@ impl Address {
         }
         let take = |names: &[&str]| names.iter().find_map(|name| parameters.get(*name)).cloned();
         if parameters.contains_key("sslidentity") {
-            return Err(bad("has sslidentity (a PKCS #12 file), which cannot be read: give ssl-cert and ssl-key as PEM files"));
+            return Err(bad(
+                "has sslidentity (a PKCS #12 file), which cannot be read: give ssl-cert and ssl-key as PEM files",
+            ));
         }
         Ok(Self {
             user,
@@ -223,8 +225,10 @@ mod tests {
 
     #[test]
     fn an_address_is_taken_apart() {
-        let a = Address::parse("mysql://us%40er:p%3Aw@db.example:3307/crm?connection_limit=5&ssl-mode=VERIFY_CA&ssl-ca=/ca.pem")
-            .unwrap();
+        let a = Address::parse(
+            "mysql://us%40er:p%3Aw@db.example:3307/crm?connection_limit=5&ssl-mode=VERIFY_CA&ssl-ca=/ca.pem",
+        )
+        .unwrap();
         assert_eq!((a.user.as_deref(), a.password.as_deref()), (Some("us@er"), Some("p:w")));
         assert_eq!((a.host.as_str(), a.port, a.database.as_str()), ("db.example", 3307, "crm"));
         assert_eq!((a.tls, a.ca), (Tls::VerifyCa, Some(PathBuf::from("/ca.pem"))));
@@ -235,7 +239,9 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_without_showing_its_password() {
-        for url in ["postgres://u:secret@h/d", "mysql://u:secret@h", "mysql://u:secret@h:x/d", "mysql://u:secret%zz@h/d"] {
+        for url in
+            ["postgres://u:secret@h/d", "mysql://u:secret@h", "mysql://u:secret@h:x/d", "mysql://u:secret%zz@h/d"]
+        {
             let error = Address::parse(url).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(!format!("{error:?}").contains("secret"));

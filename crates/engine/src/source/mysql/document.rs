@@ -34,7 +34,7 @@ pub(super) fn write(
             let formatter = scope.spawn(move || {
                 let result = format(&header, &schema, &settings, tables, &queues, &blocks);
                 let (end, ends) = match result {
-                    Ok(ends) => (Block::End(TableEnd { rows: 0, hash: None }), Some(ends)),
+                    Ok(ends) => (Block::End(TableEnd::default()), Some(ends)),
                     Err(error) => (Block::Failed(error), None),
                 };
                 // Nobody listens any more only where the writer failed, which is the better error.
@@ -80,7 +80,7 @@ fn format(
 fn head(table: &Table) -> json::Table {
     let column = |column: &Column| json::Column {
         name: column.name.clone(),
-        declared_type: column.column_type.clone(),
+        declared_type: column.declared.clone(),
         ..json::Column::default()
     };
     json::Table {

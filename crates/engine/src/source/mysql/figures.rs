@@ -21,7 +21,11 @@ pub(crate) fn measure(
     let mut snapshot = Snapshot::take(address, &wanted)?;
     let reading = Reading { hash_key, form: Form::Figures, in_key_order: false };
     let ends = stream::run(&mut snapshot, reading, |tables, queues| {
-        tables.iter().zip(&queues).map(|(table, queue)| Ok((table.name.clone(), end_of(queue)?))).collect::<Result<Vec<_>>>()
+        tables
+            .iter()
+            .zip(&queues)
+            .map(|(table, queue)| Ok((table.name.clone(), end_of(queue)?)))
+            .collect::<Result<Vec<_>>>()
     })?;
     Ok(figures(&snapshot, &ends))
 }
@@ -43,6 +47,9 @@ pub(crate) fn figures(snapshot: &Snapshot, ends: &[(String, TableEnd)]) -> Datab
     let schema = &snapshot.schema;
     let mut objects = schema.counts();
     objects.extend(snapshot.counts.clone());
+    let mut values = values(schema, &snapshot.collations);
+    let largest = ends.iter().map(|(_, end)| end.row_bytes_max).max().unwrap_or(0);
+    values.insert("largestRowBytes".to_owned(), largest.to_string());
     DatabaseFigures {
         engine: schema.engine.clone(),
         engine_version: schema.engine_version.clone(),
@@ -57,7 +64,7 @@ pub(crate) fn figures(snapshot: &Snapshot, ends: &[(String, TableEnd)]) -> Datab
             })
             .collect(),
         objects,
-        values: values(schema, &snapshot.collations),
+        values,
     }
 }
 

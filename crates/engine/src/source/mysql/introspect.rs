@@ -79,7 +79,11 @@ pub(crate) fn names(session: &mut Session, database: &str) -> Result<Names> {
 
 /// The database's own settings, with nothing in it yet.
 pub(crate) fn database(session: &mut Session, database: &str) -> Result<Schema> {
-    let comment = if session.flavour == Flavour::MariaDb && version(&session.version) >= (10, 5) { "SCHEMA_COMMENT" } else { "''" };
+    let comment = if session.flavour == Flavour::MariaDb && version(&session.version) >= (10, 5) {
+        "SCHEMA_COMMENT"
+    } else {
+        "''"
+    };
     let rows = session.rows(&format!(
         "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, {comment} FROM information_schema.SCHEMATA \
          WHERE SCHEMA_NAME = {}",
@@ -136,7 +140,7 @@ pub(crate) fn tables(session: &mut Session, database: &str, listed: &[Listed]) -
 /// Row start and row end of a system-versioned table: read and written like any column where history comes along, else left out.
 fn period(table: &mut Table, database: &str) -> Result<()> {
     let is_period = |column: &Column| column.generated && column.expression.as_deref() == Some("PERIOD");
-    if table.columns.iter().any(|column| is_period(column) && column.column_type.starts_with("bigint")) {
+    if table.columns.iter().any(|column| is_period(column) && column.declared.starts_with("bigint")) {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!("table {database}.{} is versioned by transaction numbers, which no copy can keep", table.name),
@@ -157,7 +161,7 @@ fn period(table: &mut Table, database: &str) -> Result<()> {
         for name in ["row_start", "row_end"] {
             table.columns.push(Column {
                 name: name.to_owned(),
-                column_type: "timestamp(6)".to_owned(),
+                declared: "timestamp(6)".to_owned(),
                 kind: Kind::Time,
                 decimal: false,
                 generated: false,
@@ -188,7 +192,8 @@ fn column(row: &[super::session::Field], flavour: Flavour) -> Column {
     let (name, data_type, column_type) = (text_at(row, 1), text_at(row, 2).to_ascii_lowercase(), text_at(row, 3));
     let extra = text_at(row, 4).to_ascii_uppercase();
     let computed = text_at(row, 5);
-    let generated = extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED") || extra.contains("PERSISTENT");
+    let generated =
+        extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED") || extra.contains("PERSISTENT");
     let kind = kind(&data_type, &column_type, flavour);
     let quoted = quote_name(&name);
     let expression = match kind {
@@ -198,17 +203,23 @@ fn column(row: &[super::session::Field], flavour: Flavour) -> Column {
         Kind::Number if matches!(data_type.as_str(), "enum" | "set") => Some(format!("CAST({quoted} AS UNSIGNED)")),
         _ => None,
     };
-    Column { kind, decimal: matches!(data_type.as_str(), "decimal" | "numeric"), generated, expression, name, column_type }
+    Column {
+        kind,
+        decimal: matches!(data_type.as_str(), "decimal" | "numeric"),
+        generated,
+        expression,
+        name,
+        declared: column_type,
+    }
 }
 
 fn kind(data_type: &str, column_type: &str, flavour: Flavour) -> Kind {
     match data_type {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "numeric" | "year" => Kind::Number,
         "float" | "double" | "real" => Kind::Float,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Kind::Text,
         "enum" | "set" if members(column_type).contains(&"") => Kind::Number,
         "enum" => Kind::Enum,
-        "set" => Kind::Text,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "set" => Kind::Text,
         "date" | "time" | "datetime" | "timestamp" => Kind::Time,
         "json" if flavour == Flavour::MySql => Kind::Json,
         "bit" | "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "geometry" | "point"
@@ -379,7 +390,9 @@ fn unknown(database: &str, kind: &str, name: &str) -> Error {
 
 fn hidden(session: &Session, database: &str, kind: ObjectKind, name: &str) -> Error {
     let grant = match session.flavour {
-        Flavour::MariaDb => "GRANT SELECT ON mysql.proc TO the account (from MariaDB 11.3 on: GRANT SHOW CREATE ROUTINE)",
+        Flavour::MariaDb => {
+            "GRANT SELECT ON mysql.proc TO the account (from MariaDB 11.3 on: GRANT SHOW CREATE ROUTINE)"
+        }
         Flavour::MySql => "GRANT SHOW_ROUTINE ON *.* TO the account",
     };
     Error::new(

@@ -7,10 +7,10 @@
 //!
 //! | entry | what |
 //! |---|---|
-//! | `schema/schema.json` | every definition, for our own restore |
-//! | `schema/tables.sql` | sequences and tables |
-//! | `data/<table>.sql` | INSERTs, a row a line, in key order |
-//! | `schema/routines-events-triggers-views.sql` | the rest |
+//! | `1-schema/schema.json` | every definition, for our own restore |
+//! | `1-schema/tables.sql` | sequences and tables |
+//! | `2-data/<table>.sql` | INSERTs, a row a line, in key order |
+//! | `3-routines-events-triggers-views.sql` | the rest |
 //! | `restore.sql` | sources the others: `mariadb restored < restore.sql` |
 //!
 //! or as `json` export one document, `database.json`. Definitions come from `SHOW CREATE` in the snapshot's own session rather
@@ -45,7 +45,7 @@ use vault::transfer::Content;
 use vault::{Entry, EntryPath, EntryWriter, Outcome, Timestamp};
 
 /// Where the schema of a native export lies; its first entry.
-pub(crate) const SCHEMA_ENTRY: &str = "schema/schema.json";
+pub(crate) const SCHEMA_ENTRY: &str = "1-schema/schema.json";
 
 /// Where the document of a JSON export lies.
 pub(crate) const DOCUMENT_ENTRY: &str = "database.json";
@@ -94,13 +94,13 @@ impl MysqlSource {
         })
     }
 
-    fn native(&self, snapshot: &mut Snapshot, context: &Context<'_>, out: &mut Output<'_>) -> Result<Vec<(String, TableEnd)>> {
+    fn native(snapshot: &mut Snapshot, context: &Context<'_>, out: &mut Output<'_>) -> Result<Vec<(String, TableEnd)>> {
         out.text(SCHEMA_ENTRY, snapshot.schema.to_json()?)?;
-        out.text("schema/tables.sql", script::tables_file(&snapshot.schema).into_bytes())?;
+        out.text("1-schema/tables.sql", script::tables_file(&snapshot.schema).into_bytes())?;
         let files = snapshot.schema.tables.iter().filter(|table| !table.without_rows);
         let files = files.map(|table| script::data_file(&table.name)).collect::<Vec<_>>();
         let after = [
-            ("schema/routines-events-triggers-views.sql", script::objects_file(&snapshot.schema)),
+            ("3-routines-events-triggers-views.sql", script::objects_file(&snapshot.schema)),
             ("restore.sql", script::restore_file(&snapshot.schema, &files)),
         ];
         let reading = Reading { hash_key: context.hash_key, form: Form::Inserts, in_key_order: context.deduplicating };
@@ -131,8 +131,8 @@ impl Source for MysqlSource {
             scratch: Some(context.scratch),
             content_hash_bytes_max: self.settings.content_hash_bytes_max,
         };
-        let snapshot =
-            Snapshot::take(&self.address, &wanted).map_err(|error| error.within(format_args!("component {}", self.name)))?;
+        let snapshot = Snapshot::take(&self.address, &wanted)
+            .map_err(|error| error.within(format_args!("component {}", self.name)))?;
         snapshot.warnings.iter().for_each(|warning| context.progress.warning(warning));
         self.snapshot = Some(snapshot);
         Ok(())
@@ -145,7 +145,7 @@ impl Source for MysqlSource {
         context.progress.phase(&format!("backing up {}", self.name), None);
         let mut out = Output { context, writer, entries: 0, bytes: 0 };
         let ends = match self.export {
-            Export::Native => self.native(&mut snapshot, context, &mut out),
+            Export::Native => Self::native(&mut snapshot, context, &mut out),
             Export::Json => document::write(&self.name, &mut snapshot, context, &mut out),
         };
         let ends = ends.map_err(|error| error.within(format_args!("component {}", self.name)))?;
@@ -184,7 +184,7 @@ impl Output<'_> {
         match content.end {
             // The reader's own error says more than the writer's about it.
             Some(Err(error)) => Err(error),
-            _ if written.is_err() => written.map(|()| TableEnd { rows: 0, hash: None }),
+            _ if written.is_err() => written.map(|()| TableEnd::default()),
             Some(Ok(end)) => Ok(end),
             None => Err(Error::internal(format!("{path} was not taken to its end"))),
         }

@@ -57,7 +57,12 @@ impl Rights {
     pub fn grants_needed(&self, database: &str) -> Vec<String> {
         let mut grants = Vec::new();
         if !self.missing.is_empty() {
-            grants.push(format!("GRANT {} ON {}.* TO {};", self.missing.join(", "), quote_name(database), self.account));
+            grants.push(format!(
+                "GRANT {} ON {}.* TO {};",
+                self.missing.join(", "),
+                quote_name(database),
+                self.account
+            ));
         }
         if !self.routines {
             grants.push(match self.flavour {
@@ -99,7 +104,11 @@ impl Rights {
 }
 
 /// The account, quoted, and those of the `needed` rights that it lacks on the whole database.
-pub(crate) fn missing(session: &mut Session, database: &str, needed: &[&'static str]) -> Result<(String, Vec<&'static str>)> {
+pub(crate) fn missing(
+    session: &mut Session,
+    database: &str,
+    needed: &[&'static str],
+) -> Result<(String, Vec<&'static str>)> {
     let (account, grants) = grants(session)?;
     Ok((account, needed.iter().copied().filter(|right| !grants.here(right, database)).collect()))
 }
@@ -159,10 +168,9 @@ fn covers(object: &str, database: &str) -> bool {
 fn matches(pattern: &[char], text: &[char]) -> bool {
     match pattern {
         [] => text.is_empty(),
-        ['\\', literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..]),
         ['%', rest @ ..] => (0..=text.len()).any(|skipped| matches(rest, &text[skipped..])),
         ['_', rest @ ..] => !text.is_empty() && matches(rest, &text[1..]),
-        [literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..]),
+        ['\\', literal, rest @ ..] | [literal, rest @ ..] => text.first() == Some(literal) && matches(rest, &text[1..]),
     }
 }
 

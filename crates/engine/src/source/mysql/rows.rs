@@ -22,11 +22,8 @@ pub(crate) fn select(table: &Table, in_key_order: bool) -> String {
         Some(expression) => expression.clone(),
         None => quote_name(&column.name),
     });
-    let mut sql = format!(
-        "SELECT SQL_NO_CACHE {} FROM {}",
-        expressions.collect::<Vec<_>>().join(", "),
-        quote_name(&table.name)
-    );
+    let mut sql =
+        format!("SELECT SQL_NO_CACHE {} FROM {}", expressions.collect::<Vec<_>>().join(", "), quote_name(&table.name));
     if table.system_versioned {
         sql.push_str(" FOR SYSTEM_TIME ALL");
     }
@@ -35,7 +32,8 @@ pub(crate) fn select(table: &Table, in_key_order: bool) -> String {
             sql.push_str(" FORCE INDEX FOR ORDER BY (PRIMARY)");
         }
         let keys = table.primary_key.iter().map(|name| quote_name(name)).collect::<Vec<_>>();
-        sql.push_str(&format!(" ORDER BY {}", keys.join(", ")));
+        sql.push_str(" ORDER BY ");
+        sql.push_str(&keys.join(", "));
     }
     sql
 }
@@ -145,11 +143,13 @@ impl Inserts {
 /// A fair coin that falls on "end" once in [`STATEMENT_BYTES_MEAN`] bytes, decided by the row's ends alone.
 fn ends_statement(line: &[u8]) -> bool {
     let edge = line.len().min(48);
-    let hash = line[..edge].iter().chain(&line[line.len() - edge..]).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = line[..edge]
+        .iter()
+        .chain(&line[line.len() - edge..])
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The high half of the product mixes better than the low one.
-    (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) < (line.len() as u64) * (u64::from(u32::MAX) / STATEMENT_BYTES_MEAN)
+    (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
+        < (line.len() as u64) * (u64::from(u32::MAX) / STATEMENT_BYTES_MEAN)
 }
 
 #[cfg(test)]
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn statements_end_about_as_often_as_meant() {
-        let ends = (0..200_000_u32).filter(|n| ends_statement(format!("({n},'some name','{:0>60}')", n * 7).as_bytes()));
+        let ends =
+            (0..200_000_u32).filter(|n| ends_statement(format!("({n},'some name','{:0>60}')", n * 7).as_bytes()));
         let mean_rows = 200_000 / ends.count().max(1);
         let line_bytes = 85;
         assert!((700..3500).contains(&mean_rows), "{} bytes a statement", mean_rows * line_bytes);

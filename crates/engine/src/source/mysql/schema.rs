@@ -40,7 +40,7 @@ pub(crate) struct Column {
     pub name: String,
     /// `decimal(65,30) unsigned`
     #[serde(rename = "type")]
-    pub column_type: String,
+    pub declared: String,
     pub kind: Kind,
     /// Exact decimals are told from integers in JSON.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -316,7 +316,7 @@ pub(crate) fn unqualify_view(definition: &str, database: &str) -> String {
         if !out.ends_with('.')
             && let Some(name) = rest.strip_prefix(&qualifier)
             && name.starts_with('`')
-            && name[quoted_length(name, '`')..].starts_with([ '.', '('])
+            && name[quoted_length(name, '`')..].starts_with(['.', '('])
         {
             rest = name;
         }

@@ -1,7 +1,7 @@
 //! The SQL files of a backup, for people with nothing but the server's own client; and the statements that they and our own
 //! restore share.
 
-use super::schema::{Object, ObjectKind, Schema, Sequence, split_auto_increment};
+use super::schema::{Object, ObjectKind, Schema, Sequence, Table, split_auto_increment};
 use super::session::{quote_name, quote_text};
 
 /// What a session needs to load rows exactly.
@@ -32,11 +32,8 @@ fn delimiter(schema: &Schema) -> String {
 
 /// `ALTER DATABASE` to these defaults.
 pub(crate) fn alter_database(database: &str, character_set: &str, collation: &str, comment: &str) -> String {
-    let mut sql = format!("ALTER DATABASE {} CHARACTER SET {character_set} COLLATE {collation}", quote_name(database));
-    if !comment.is_empty() {
-        sql.push_str(&format!(" COMMENT {}", quote_text(comment)));
-    }
-    sql
+    let comment = if comment.is_empty() { String::new() } else { format!(" COMMENT {}", quote_text(comment)) };
+    format!("ALTER DATABASE {} CHARACTER SET {character_set} COLLATE {collation}{comment}", quote_name(database))
 }
 
 /// The statements that make a sequence and set its values.
@@ -55,13 +52,10 @@ pub(crate) fn stand_in(view: &Object) -> String {
 pub(crate) fn object_session(object: &Object) -> Vec<String> {
     // Definitions are UTF-8 whatever the client was that made them.
     let client = if object.character_set_client.starts_with("utf8") { &object.character_set_client } else { "utf8mb4" };
-    let mut sql = vec![format!(
-        "SET character_set_client = {client}, collation_connection = {}",
-        object.collation_connection
-    )];
-    if object.kind != ObjectKind::View {
-        sql.push(format!("SET SESSION sql_mode = {}", quote_text(&object.sql_mode)));
-    }
+    let mut sql =
+        vec![format!("SET character_set_client = {client}, collation_connection = {}", object.collation_connection)];
+    // A view's text was written down by a session without any mode; it keeps none itself.
+    sql.push(format!("SET SESSION sql_mode = {}", quote_text(&object.sql_mode)));
     if !object.time_zone.is_empty() {
         sql.push(format!("SET SESSION time_zone = {}", quote_text(&object.time_zone)));
     }
@@ -84,34 +78,37 @@ pub(crate) fn or_replace(definition: &str) -> String {
     }
 }
 
-/// `schema/tables.sql`: sequences and tables, for the client.
-pub(crate) fn tables_file(schema: &Schema) -> String {
-    let mut text = format!("-- Sequences and tables of {}.\n{}\n", one_line(&schema.database), SESSION_FOR_TABLES.join("\n"));
-    for made in &schema.sequences {
-        for statement in sequence(made) {
-            text.push_str(&format!("{statement};\n"));
-        }
-    }
-    for table in &schema.tables {
-        text.push_str(&format!("\n{};\n", table.definition));
-    }
-    text
+/// Tables in the order in which they are made: a MERGE table names others, which must be there.
+pub(crate) fn in_order(schema: &Schema) -> impl Iterator<Item = &Table> {
+    let (last, first): (Vec<_>, Vec<_>) = schema.tables.iter().partition(|table| table.without_rows);
+    first.into_iter().chain(last)
 }
 
-/// `schema/routines-events-triggers-views.sql`, for the client.
+/// `1-schema/tables.sql`: sequences and tables, for the client.
+pub(crate) fn tables_file(schema: &Schema) -> String {
+    let head =
+        format!("-- Sequences and tables of {}.\n{}\n", one_line(&schema.database), SESSION_FOR_TABLES.join("\n"));
+    let sequences = schema.sequences.iter().flat_map(sequence).map(|statement| format!("{statement};\n"));
+    let tables = in_order(schema).map(|table| format!("\n{};\n", table.definition));
+    std::iter::once(head).chain(sequences).chain(tables).collect()
+}
+
+/// `3-routines-events-triggers-views.sql`, for the client.
 pub(crate) fn objects_file(schema: &Schema) -> String {
     let end = delimiter(schema);
-    let mut text = format!("-- Routines, views, triggers and events of {}.\nSET NAMES utf8mb4;\n", one_line(&schema.database));
-    text.push_str("SET @old_sql_mode = @@SESSION.sql_mode;\n");
-    for view in schema.of(ObjectKind::View).filter(|view| !view.broken) {
-        text.push_str(&format!("{};\n", stand_in(view)));
-    }
-    text.push_str(&format!("DELIMITER {end}\n"));
+    let views = schema.of(ObjectKind::View).filter(|view| !view.broken);
+    let mut text = format!(
+        "-- Routines, views, triggers and events of {}.\nSET NAMES utf8mb4;\nSET @old_sql_mode = @@SESSION.sql_mode;\n{}DELIMITER {end}\n",
+        one_line(&schema.database),
+        views.map(|view| format!("{};\n", stand_in(view))).collect::<Vec<_>>().concat(),
+    );
     for object in &schema.objects {
-        let made = format!("{}{end}\n{}{end}\n", object_session(object).join(&format!("{end}\n")), create_object(object));
+        let mut statements = object_session(object);
+        statements.push(create_object(object));
+        let made = statements.iter().map(|statement| format!("{statement}{end}\n")).collect::<Vec<_>>().concat();
         if object.broken {
             text.push_str("-- Not made: this view did not work in the source either.\n");
-            made.lines().for_each(|line| text.push_str(&format!("-- {line}\n")));
+            text.extend(made.lines().map(|line| format!("-- {line}\n")));
         } else {
             text.push_str(&made);
         }
@@ -122,25 +119,21 @@ pub(crate) fn objects_file(schema: &Schema) -> String {
 
 /// `restore.sql`: everything, by hand.
 pub(crate) fn restore_file(schema: &Schema, data_files: &[String]) -> String {
-    let mut text = format!(
+    format!(
         "-- Restores the database {} with the server's own client alone. In the folder of this file:\n\
          --\n\
          --   mariadb -e 'CREATE DATABASE restored CHARACTER SET {} COLLATE {}'\n\
          --   mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G restored < restore.sql\n\
          --\n\
-         -- ({} {}; with MySQL the program is called mysql.) It stops at the first error.\n\n",
+         -- ({} {}; with MySQL the program is called mysql.) It stops at the first error.\n\n\
+         source 1-schema/tables.sql\n{}source 3-routines-events-triggers-views.sql\n",
         one_line(&schema.database),
         schema.character_set,
         schema.collation,
         schema.engine,
         one_line(&schema.engine_version),
-    );
-    text.push_str("source schema/tables.sql\n");
-    for file in data_files {
-        text.push_str(&format!("source {file}\n"));
-    }
-    text.push_str("source schema/routines-events-triggers-views.sql\n");
-    text
+        data_files.iter().map(|file| format!("source {file}\n")).collect::<Vec<_>>().concat(),
+    )
 }
 
 /// The name of a table's file: the table's own where it is plain, encoded where it is not, and never too long.
@@ -155,10 +148,10 @@ pub(crate) fn data_file(table: &str) -> String {
         name
     });
     if name.len() <= 180 {
-        return format!("data/{name}.sql");
+        return format!("2-data/{name}.sql");
     }
     let hash = blake3::hash(table.as_bytes()).to_hex();
-    format!("data/{}-{}.sql", &name[..150], &hash[..16])
+    format!("2-data/{}-{}.sql", &name[..150], &hash[..16])
 }
 
 fn one_line(text: &str) -> String {
@@ -179,7 +172,11 @@ pub(crate) fn canonical(schema: &Schema) -> Vec<u8> {
             "{} {}\n{}\n{} {} {} {}",
             object.kind.sql(),
             object.name,
-            if object.kind == ObjectKind::Event { set_event_status(&object.definition, "ENABLE") } else { object.definition.clone() },
+            if object.kind == ObjectKind::Event {
+                set_event_status(&object.definition, "ENABLE")
+            } else {
+                object.definition.clone()
+            },
             object.sql_mode,
             object.collation_connection,
             object.database_collation,
@@ -194,9 +191,12 @@ pub(crate) fn canonical(schema: &Schema) -> Vec<u8> {
 pub(crate) fn set_event_status(definition: &str, status: &str) -> String {
     // The status follows `ON COMPLETION [NOT] PRESERVE `, before the comment and the body; the schedule before it holds
     // expressions in quotes at most.
-    let Some(at) = definition.find(" PRESERVE ").map(|at| at + " PRESERVE ".len()) else { return definition.to_owned() };
+    let Some(at) = definition.find(" PRESERVE ").map(|at| at + " PRESERVE ".len()) else {
+        return definition.to_owned();
+    };
     let rest = &definition[at..];
-    let old = ["DISABLE ON SLAVE", "DISABLE ON REPLICA", "DISABLE", "ENABLE"].iter().find(|word| rest.starts_with(**word));
+    let old =
+        ["DISABLE ON SLAVE", "DISABLE ON REPLICA", "DISABLE", "ENABLE"].iter().find(|word| rest.starts_with(**word));
     old.map_or_else(|| definition.to_owned(), |old| format!("{}{status}{}", &definition[..at], &rest[old.len()..]))
 }
 
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_data_file_has_a_safe_name_of_its_own() {
-        assert_eq!(data_file("users"), "data/users.sql");
-        assert_eq!(data_file("a/b é"), "data/a%2Fb%20%C3%A9.sql");
+        assert_eq!(data_file("users"), "2-data/users.sql");
+        assert_eq!(data_file("a/b é"), "2-data/a%2Fb%20%C3%A9.sql");
         let (a, b) = (data_file(&"é".repeat(64)), data_file(&format!("{}x", "é".repeat(63))));
         assert!(a.len() < 200 && a != b);
     }

@@ -16,13 +16,12 @@ const PINNED: &[&str] = &[
     "SET NAMES utf8mb4",
     "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, sql_select_limit = DEFAULT, \
      sql_safe_updates = 0, net_write_timeout = 86400, net_read_timeout = 86400, wait_timeout = 86400, \
-     lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, group_concat_max_len = 16777216",
+     lock_wait_timeout = 30, innodb_lock_wait_timeout = 30, group_concat_max_len = 1073741824",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
-const PINNED_MARIADB: &[&str] = &[
-    "SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \
-     idle_write_transaction_timeout = 0",
-];
+const PINNED_MARIADB: &[&str] =
+    &["SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \
+     idle_write_transaction_timeout = 0"];
 const PINNED_MYSQL: &[&str] = &["SET SESSION max_execution_time = 0"];
 
 /// Which family of servers.
@@ -122,8 +121,7 @@ impl Session {
     /// the session is of no further use, and whoever stopped ends it with `KILL`.
     pub fn each(&mut self, sql: &str, row: &mut dyn FnMut(Vec<Value>) -> Result<bool>) -> Result<()> {
         let failed = |cause| classify(&self.place, &shorten(sql), cause);
-        let mut result = self.conn.query_iter(sql).map_err(failed)?;
-        while let Some(next) = result.next() {
+        for next in self.conn.query_iter(sql).map_err(failed)? {
             let values = next.map_err(failed)?.unwrap();
             if !row(values)? {
                 break;
@@ -198,9 +196,10 @@ fn classify(place: &str, what: &str, cause: mysql::Error) -> Error {
             ErrorKind::Database,
             "The server offers no TLS: set up its certificate, or use ssl-mode=disabled on a trusted network.",
         ),
-        mysql::Error::IoError(_) | mysql::Error::DriverError(_) => {
-            (ErrorKind::Database, "Does the server run, and is the address right? Its log says why it ended a connection.")
-        }
+        mysql::Error::IoError(_) | mysql::Error::DriverError(_) => (
+            ErrorKind::Database,
+            "Does the server run, and is the address right? Its log says why it ended a connection.",
+        ),
         _ => (ErrorKind::Database, "See the cause."),
     };
     Error::new(kind, format!("{place}: {what}: {cause}"), hint).because(cause)

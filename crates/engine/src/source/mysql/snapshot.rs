@@ -15,7 +15,7 @@
 use super::address::Address;
 use super::introspect::{self, Listed, Names};
 use super::rights::Rights;
-use super::schema::{Schema, Table};
+use super::schema::{ObjectKind, Schema, Table};
 use super::session::{Session, quote_name};
 use super::{rows, stream};
 use crate::{Error, ErrorKind, Result};
@@ -111,7 +111,10 @@ fn global_lock(address: &Address) -> Result<Session> {
         }
         Error::new(
             ErrorKind::Busy,
-            format!("{}: the short read lock for a consistent snapshot was not to be had in 30 seconds", session.place()),
+            format!(
+                "{}: the short read lock for a consistent snapshot was not to be had in 30 seconds",
+                session.place()
+            ),
             "A long statement or transaction is running: back up when it has ended. Nothing was locked any longer.",
         )
         .because(error)
@@ -150,7 +153,10 @@ fn spool(
     let mut session = Session::open(address)?;
     if !rights.reload {
         let how = if rights.lock_tables { "under a lock of its own" } else { "without a lock" };
-        warnings.push(format!("{} in no snapshot and was read {how}: GRANT RELOAD to have all of one instant", describe(&outside)));
+        warnings.push(format!(
+            "{} in no snapshot and was read {how}: GRANT RELOAD to have all of one instant",
+            describe(&outside)
+        ));
         if rights.lock_tables {
             let locks = outside.iter().map(|table| format!("{} READ", quote_name(&table.name))).collect::<Vec<_>>();
             session.execute(&format!("LOCK TABLES {}", locks.join(", ")))?;
@@ -176,7 +182,10 @@ fn notes(schema: &Schema, names: &Names, warnings: &mut Vec<String>) -> bool {
     let mut partial = false;
     for (table, listed) in schema.tables.iter().zip(&names.tables) {
         if table.without_rows {
-            warnings.push(format!("table {}: its rows are not its own (engine {}): only its definition is kept", table.name, table.engine));
+            warnings.push(format!(
+                "table {}: its rows are not its own (engine {}): only its definition is kept",
+                table.name, table.engine
+            ));
         }
         if listed.system_versioned && !table.system_versioned {
             partial = true;
@@ -194,7 +203,8 @@ fn notes(schema: &Schema, names: &Names, warnings: &mut Vec<String>) -> bool {
                 "view {} does not work (something it refers to is gone): its definition is kept, it is not restored",
                 object.name
             ));
-        } else if names_database(&object.definition, &schema.database) {
+        // In a view's text the server itself leaves the name out; what looks like it there is a table of the same name.
+        } else if object.kind != ObjectKind::View && names_database(&object.definition, &schema.database) {
             warnings.push(format!(
                 "{kind} {} names the database {} itself: restored under another name it still refers to that one",
                 object.name, schema.database
@@ -207,10 +217,10 @@ fn notes(schema: &Schema, names: &Names, warnings: &mut Vec<String>) -> bool {
 fn notes_on_columns(table: &Table, warnings: &mut Vec<String>) {
     for column in &table.columns {
         // The server keeps such names, but shows them in its own three-byte character set.
-        if matches!(column.kind, super::schema::Kind::Enum) && column.column_type.contains('?') {
+        if matches!(column.kind, super::schema::Kind::Enum) && column.declared.contains('?') {
             warnings.push(format!(
                 "table {}: column {} is {}: where a ? stands for a character beyond U+FFFF, the server itself cannot tell, and rows with it cannot be restored",
-                table.name, column.name, column.column_type
+                table.name, column.name, column.declared
             ));
         }
     }

@@ -47,10 +47,12 @@ pub(crate) enum Block {
 }
 
 /// A table's figures.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TableEnd {
     pub rows: u64,
     pub hash: Option<String>,
+    /// Size of the largest row, encoded.
+    pub row_bytes_max: u64,
 }
 
 /// How tables are read.
@@ -137,6 +139,7 @@ fn stop(address: &Address, connection_id: u32) {
 struct Sink<'a> {
     hasher: Option<SetHasher>,
     rows: u64,
+    row_bytes_max: u64,
     form: Form,
     inserts: Inserts,
     block: Vec<u8>,
@@ -153,6 +156,7 @@ impl<'a> Sink<'a> {
         Self {
             hasher: (!table.without_hash).then(|| SetHasher::new(reading.hash_key)),
             rows: 0,
+            row_bytes_max: 0,
             form: reading.form,
             inserts: Inserts::new(table),
             block,
@@ -163,6 +167,7 @@ impl<'a> Sink<'a> {
 
     fn take(&mut self, row: &[u8]) -> Result<bool> {
         self.rows += 1;
+        self.row_bytes_max = self.row_bytes_max.max(row.len() as u64);
         if let Some(hasher) = &mut self.hasher {
             hasher.add(row);
         }
@@ -187,7 +192,11 @@ impl<'a> Sink<'a> {
     }
 
     fn figures(&self) -> TableEnd {
-        TableEnd { rows: self.rows, hash: self.hasher.as_ref().map(SetHasher::finish) }
+        TableEnd {
+            rows: self.rows,
+            hash: self.hasher.as_ref().map(SetHasher::finish),
+            row_bytes_max: self.row_bytes_max,
+        }
     }
 
     fn finish(mut self) -> Option<TableEnd> {

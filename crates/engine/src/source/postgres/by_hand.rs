@@ -34,7 +34,7 @@ pub fn restore_sql(layout: &Layout, has_large_objects: bool) -> String {
     for statement in prepare_statements(layout) {
         let _ = writeln!(text, "{statement};");
     }
-    text.push_str("\\i schema/pre-data.sql\n");
+    text.push_str("\\i 1-pre-data.sql\n");
     for (number, table) in layout.tables.iter().enumerate() {
         let raw = layout.database.encoding == "SQL_ASCII";
         let file = sql::literal(&table.file(number));
@@ -45,16 +45,16 @@ pub fn restore_sql(layout: &Layout, has_large_objects: bool) -> String {
             let _ = writeln!(text, "{}", psql_copy(&statement, &file));
         }
     }
-    text.push_str("\\i data/sequences.sql\n");
+    text.push_str("\\i 3-sequences.sql\n");
     if has_large_objects {
         let _ = write!(
             text,
-            "\\i large-objects/definitions.sql\n{};\n\\copy pg_temp.strongroom_large_objects FROM 'large-objects/data.copy'\n{};\n",
+            "\\i 4-large-objects/1-definitions.sql\n{};\n\\copy pg_temp.strongroom_large_objects FROM '4-large-objects/2-data.copy'\n{};\n",
             large_objects::PREPARE,
             large_objects::PUT_BACK.trim()
         );
     }
-    text.push_str("\\i schema/post-data.sql\n\\i globals.sql\nANALYZE;\n");
+    text.push_str("\\i 5-post-data.sql\n\\i globals.sql\nANALYZE;\n");
     text
 }
 
@@ -94,7 +94,7 @@ pub fn prepare_statements(layout: &Layout) -> Vec<String> {
     statements
 }
 
-/// `data/sequences.sql`.
+/// `3-sequences.sql`.
 pub fn sequences_sql(sequences: &[Sequence]) -> String {
     let mut text = String::new();
     for sequence in sequences {

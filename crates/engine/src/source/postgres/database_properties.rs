@@ -70,7 +70,7 @@ const LISTS: [&str; 6] = [
 ];
 
 impl DatabaseProperties {
-    pub(super) fn read(client: &mut Client) -> Result<Self> {
+    pub(crate) fn read(client: &mut Client) -> Result<Self> {
         let (provider, locale) = locale_columns(client)?;
         let row = one(
             client,
@@ -94,6 +94,14 @@ impl DatabaseProperties {
             settings: settings(client)?,
             grants: if row.get(9) { Some(grants(client)?) } else { None },
         })
+    }
+
+    /// Whether another database is set up alike: settings, grants, comment, limit.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let of = |database: &Self| {
+            (database.settings.clone(), database.grants.clone(), database.comment.clone(), database.connection_limit)
+        };
+        of(self) == of(other)
     }
 
     /// `CREATE DATABASE` with the same encoding and collation.

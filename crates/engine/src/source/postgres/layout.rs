@@ -1,4 +1,4 @@
-//! What a database consists of, read from its catalog: the first entry of every export (`layout.json`), and what the
+//! What a database consists of, read from its catalog: the first entry of every export (`0-layout.json`), and what the
 //! figures of a restored database are measured by.
 
 use super::database_properties::DatabaseProperties;
@@ -90,7 +90,7 @@ impl Table {
 
     /// The path of its rows in a native export.
     pub fn file(&self, number: usize) -> String {
-        format!("data/{:04}-{}.{}.copy", number + 1, sql::file_name(&self.schema), sql::file_name(&self.name))
+        format!("2-data/{:04}-{}.{}.copy", number + 1, sql::file_name(&self.schema), sql::file_name(&self.name))
     }
 
     /// ` (a, b)`, or nothing where it has no stored column: then `COPY` writes an empty line for each row.
@@ -127,7 +127,7 @@ pub fn read(client: &mut Client) -> Result<Layout> {
             "SELECT nspname::text FROM pg_catalog.pg_namespace
               WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname::text COLLATE \"C\"",
         )?,
-        extensions: names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")?,
+        extensions: extensions(client)?,
         roles: names(client, ROLES)?,
         tables: tables(client)?,
         sequences,
@@ -141,6 +141,11 @@ pub fn read(client: &mut Client) -> Result<Layout> {
               WHERE d.datname = pg_catalog.current_database() ORDER BY 1",
         )?,
     })
+}
+
+/// Names of extensions, sorted.
+pub fn extensions(client: &mut Client) -> Result<Vec<String>> {
+    names(client, "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname::text COLLATE \"C\"")
 }
 
 /// Tables whose rows are dumped.

@@ -6,6 +6,7 @@ use super::Captured;
 use super::by_hand;
 use super::figures;
 use super::large_objects;
+use super::layout::Table;
 use super::pipe::pipe;
 use super::prefetch::Prefetch;
 use super::rows::Reading;
@@ -16,7 +17,7 @@ use postgres::Client;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use vault::error::IoContext;
-use vault::{Content, Entry, EntryPath, EntryWriter, Outcome};
+use vault::{Chunking, Content, Entry, EntryPath, EntryWriter, Hinted, Outcome};
 
 /// What was handed over so far.
 #[derive(Debug, Default)]
@@ -72,16 +73,16 @@ pub fn write(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -> R
     let has_large_objects = spool_definitions(&mut captured.snapshot.exporter, &definitions)?;
     let json = serde_json::to_string_pretty(layout)
         .map_err(|cause| Error::internal("the layout cannot be written as JSON").because(cause))?;
-    out.text("layout.json", &json)?;
+    out.text("0-layout.json", &json)?;
     out.put("restore.sh", Some(by_hand::RESTORE_SH.len() as u64), 0o700, &mut by_hand::RESTORE_SH.as_bytes())?;
     out.text("restore.sql", &by_hand::restore_sql(layout, has_large_objects))?;
     out.text("globals.sql", &by_hand::globals_sql(&layout.database))?;
-    out.text("schema/pre-data.sql", &captured.pre_data)?;
+    out.text("1-pre-data.sql", &captured.pre_data)?;
     let mut tables = write_tables(captured, reading, out)?;
     let layout = &captured.snapshot.layout;
-    out.text("data/sequences.sql", &by_hand::sequences_sql(&layout.sequences))?;
+    out.text("3-sequences.sql", &by_hand::sequences_sql(&layout.sequences))?;
     tables.push(write_large_objects(&mut captured.snapshot.exporter, &definitions, has_large_objects, reading, out)?);
-    out.text("schema/post-data.sql", &captured.post_data)?;
+    out.text("5-post-data.sql", &captured.post_data)?;
     let mut figures = figures::of_catalog(&mut captured.snapshot.exporter, layout)?;
     figures::complete(&mut figures, tables, &[&captured.pre_data, &captured.post_data]);
     Ok(figures)
@@ -97,8 +98,9 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let written =
-                out.put(&table.file(number), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
+            let mut content = Counted { inner: &mut reader, context: out.context };
+            let mut hinted = Hinted { content: &mut content, chunking: chunking(table, reading) };
+            let written = out.put(&table.file(number), None, 0o600, &mut hinted);
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
                 Ok(()) => reader.finish(),
@@ -110,6 +112,12 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         prefetch.stop();
         result
     })
+}
+
+/// Rows in key order with the key at their front are best cut by rows.
+fn chunking(table: &Table, reading: &Reading) -> Chunking {
+    let key_in_front = !table.key.is_empty() && table.columns.starts_with(&table.key);
+    if reading.ordered && key_in_front { Chunking::Rows } else { Chunking::Content }
 }
 
 /// Reports bytes as they pass.
@@ -152,7 +160,7 @@ fn write_large_objects(
     }
     let file = File::open(definitions).doing(|| format!("reading {}", definitions.display()))?;
     let bytes = file.metadata().doing(|| format!("reading {}", definitions.display()))?.len();
-    out.put("large-objects/definitions.sql", Some(bytes), 0o600, &mut { file })?;
+    out.put("4-large-objects/1-definitions.sql", Some(bytes), 0o600, &mut { file })?;
     let (mut pipe, mut stream) = pipe(4);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
@@ -161,7 +169,7 @@ fn write_large_objects(
             })
         });
         let content = &mut Counted { inner: &mut stream, context: out.context };
-        let written = out.put("large-objects/data.copy", None, 0o600, content);
+        let written = out.put("4-large-objects/2-data.copy", None, 0o600, content);
         drop(stream);
         let read = reader.join().unwrap_or_else(|_| Err(Error::internal("the reader of large objects panicked")));
         match (written, read) {

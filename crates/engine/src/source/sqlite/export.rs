@@ -7,6 +7,7 @@ use super::open::open_immutable;
 use super::rows::{Encoding, Rows};
 use super::schema::{self, Facts, Object, TableShape};
 use crate::export::json::{Column, Header, JsonWriter, SchemaObject, Settings, Table, TableName};
+use crate::target::sqlite::rebuild;
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::json;
@@ -132,6 +133,13 @@ pub fn write_document<W: Write>(path: &Path, component: &str, out: W) -> Result<
         writer.end_table()?;
     }
     writer.finish()
+}
+
+/// Makes sure that the definitions can be carried out where only SQLite is, without the application's extensions.
+pub(super) fn try_definitions(path: &Path) -> Result<()> {
+    let connection = open_immutable(path)?;
+    let described = schema::objects(&connection, path)?.iter().map(describe).collect::<Vec<_>>();
+    rebuild::try_definitions(&described, &settings(&schema::facts(&connection, path)?))
 }
 
 fn describe(object: &Object) -> SchemaObject {

@@ -129,7 +129,7 @@ impl Shared<'_> {
             let done = match work {
                 None => return Ok(()),
                 Some(Work::Integrity) => {
-                    integrity::check(&connection, self.path).map(|found| lock(&self.findings).join(found))
+                    integrity::check(&connection, self.path, &self.tables).map(|found| lock(&self.findings).join(found))
                 }
                 Some(Work::ForeignKeys) => {
                     let warnings = integrity::foreign_keys(&connection);

@@ -121,8 +121,13 @@ impl Source for SqliteSource {
         });
         // A damaged database explains a failed export, not the other way round.
         let within = |error: Error| error.within(format_args!("component {}", self.name));
-        let Measured { figures, findings } = measured.map_err(within)?;
+        let Measured { figures, mut findings } = measured.map_err(within)?;
         let bytes = written.map_err(within)?;
+        if export == Export::Json
+            && let Err(error) = export::try_definitions(&captured.copy)
+        {
+            findings.json_obstacles.push(error.message().to_owned());
+        }
         if export == Export::Json && !findings.json_obstacles.is_empty() {
             return Err(within(not_for_json(&findings.json_obstacles)));
         }

@@ -124,11 +124,6 @@ pub(crate) fn explain(path: &Path, cause: rusqlite::Error) -> Error {
 fn cannot_open(path: &Path, cause: rusqlite::Error) -> Error {
     match std::fs::File::open(path) {
         Err(reason) => Error::io(format_args!("opening the SQLite database {}", path.display()), reason),
-        Ok(_) if path.is_dir() => Error::new(
-            ErrorKind::Config,
-            format!("{} is a folder, not a SQLite database", path.display()),
-            "Name the database file itself.",
-        ),
         Ok(_) => Error::new(
             ErrorKind::PermissionDenied,
             format!(
@@ -151,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_a_folder_and_a_text_are_told_apart() {
+    fn a_missing_file_and_a_text_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let kind = |path: &Path| {
             let opened = open_live(path, Duration::ZERO);
@@ -161,7 +156,6 @@ mod tests {
             read.unwrap_err().kind()
         };
         assert_eq!(kind(&folder.path().join("none.db")), ErrorKind::NotFound);
-        assert_eq!(kind(folder.path()), ErrorKind::Config);
         let text = folder.path().join("text.db");
         std::fs::write(&text, "not a database at all, but longer than a header is, which matters: ".repeat(20))
             .unwrap();

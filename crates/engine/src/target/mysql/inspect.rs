@@ -5,6 +5,7 @@ use crate::Result;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::mysql::address::Address;
 use crate::source::mysql::introspect::{self, version};
+use crate::source::mysql::rights::{Rights, missing as missing_rights};
 use crate::source::mysql::schema::{Object, ObjectKind, Schema};
 use crate::source::mysql::session::{Session, lossy, quote_name, quote_text, text_at};
 use crate::target::TargetPlan;
@@ -24,7 +25,8 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
         server(&session, figures, &mut plan);
         collations(&mut session, figures, &mut plan)?;
         engines(&mut session, figures, &mut plan)?;
-        definers(&mut session, figures, &mut plan)?;
+        definers(&mut session, figures, &mut plan);
+        packets(&mut session, figures, &mut plan)?;
     }
     rights(&mut session, address, beside, &mut plan)?;
     // Rows with their indexes take about what their statements take, and the server writes its logs besides.
@@ -54,11 +56,15 @@ fn live(session: &mut Session, database: &str, beside: &Beside, plan: &mut Targe
         rows: 0,
         content_hash: None,
     });
-    let mut figures =
-        DatabaseFigures { engine: session.flavour.name().to_owned(), tables: tables.collect(), ..DatabaseFigures::default() };
+    let mut figures = DatabaseFigures {
+        engine: session.flavour.name().to_owned(),
+        tables: tables.collect(),
+        ..DatabaseFigures::default()
+    };
     for table in &mut figures.tables {
         // An estimate is of no use beside exact figures.
-        table.rows = session.number(&format!("SELECT COUNT(*) FROM {}.{}", quote_name(database), quote_name(&table.name)))?;
+        table.rows =
+            session.number(&format!("SELECT COUNT(*) FROM {}.{}", quote_name(database), quote_name(&table.name)))?;
     }
     plan.live = Some(Figures::Database(figures));
     plan.clients = super::swap::clients(session, database)?.into_iter().map(|client| client.describe()).collect();
@@ -100,7 +106,9 @@ pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]
         let lines = table.definition.lines().map(|line| {
             let key = line.trim_start().starts_with("CONSTRAINT `").then(|| line.rsplit_once(REFERENCES)).flatten();
             match key {
-                Some((head, tail)) if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) => {
+                Some((head, tail))
+                    if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) =>
+                {
                     format!("{head} REFERENCES {}.`{tail}", quote_name(live))
                 }
                 _ => line.to_owned(),
@@ -114,10 +122,13 @@ pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]
 pub(super) fn not_empty(session: &mut Session, database: &str) -> Result<Option<String>> {
     let quoted = quote_text(database);
     let mut found = Vec::new();
-    for (what, view, column) in
-        [("tables or views", "TABLES", "TABLE_SCHEMA"), ("routines", "ROUTINES", "ROUTINE_SCHEMA"), ("events", "EVENTS", "EVENT_SCHEMA")]
-    {
-        let count = session.number(&format!("SELECT COUNT(*) FROM information_schema.{view} WHERE {column} = {quoted}"))?;
+    for (what, view, column) in [
+        ("tables or views", "TABLES", "TABLE_SCHEMA"),
+        ("routines", "ROUTINES", "ROUTINE_SCHEMA"),
+        ("events", "EVENTS", "EVENT_SCHEMA"),
+    ] {
+        let count =
+            session.number(&format!("SELECT COUNT(*) FROM information_schema.{view} WHERE {column} = {quoted}"))?;
         if count > 0 {
             found.push(format!("{count} {what}"));
         }
@@ -181,7 +192,7 @@ fn engines(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPl
 }
 
 /// Accounts that own routines, views or triggers of the backup and are not there: these could not be used.
-fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) {
     let sql = "SELECT CONCAT(User, '@', Host) FROM mysql.user";
     match missing(session, figures.values.get("definers"), ", ", sql) {
         Ok(accounts) => {
@@ -193,7 +204,22 @@ fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetP
                 ));
             }
         }
-        Err(_) => plan.warnings.push("whether all definers exist cannot be seen: GRANT SELECT ON mysql.user".to_owned()),
+        Err(_) => {
+            plan.warnings.push("whether all definers exist cannot be seen: GRANT SELECT ON mysql.user".to_owned());
+        }
+    }
+}
+
+/// A row goes over in one statement, in which binary values take twice their size.
+fn packets(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+    let largest = figures.values.get("largestRowBytes").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let (needed, accepted) = (2 * largest + (1 << 20), session.number("SELECT @@GLOBAL.max_allowed_packet")?);
+    if accepted < needed {
+        plan.obstacles.push(format!(
+            "the backup's largest row may take a statement of {needed} bytes, the server accepts {accepted}: \
+             SET GLOBAL max_allowed_packet = {};",
+            needed.next_power_of_two().min(1 << 30)
+        ));
     }
     Ok(())
 }
@@ -201,15 +227,29 @@ fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetP
 /// Rights that a restore needs on the databases it makes.
 fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, plan: &mut TargetPlan) -> Result<()> {
     const NEEDED: &[&str] = &[
-        "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER", "EVENT",
-        "CREATE ROUTINE", "ALTER ROUTINE",
+        "SELECT",
+        "INSERT",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "INDEX",
+        "REFERENCES",
+        "CREATE VIEW",
+        "SHOW VIEW",
+        "TRIGGER",
+        "EVENT",
+        "CREATE ROUTINE",
+        "ALTER ROUTINE",
     ];
+    if beside.is_some() && !missing_rights(session, "", &["PROCESS"])?.1.is_empty() {
+        plan.warnings.push("connections of other accounts cannot be seen: GRANT PROCESS ON *.*".to_owned());
+    }
     let names = match beside {
         Some(beside) => vec![&address.database, &beside.restoring, &beside.before],
         None => vec![&address.database],
     };
     for name in names {
-        let (account, missing) = crate::source::mysql::rights::missing(session, name, NEEDED)?;
+        let (account, missing) = missing_rights(session, name, NEEDED)?;
         if !missing.is_empty() {
             let pattern = match beside {
                 Some(_) => format!("{}%", address.database.replace('_', "\\_")),
@@ -222,6 +262,11 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
             ));
             break;
         }
+    }
+    // What was restored is measured by the same account, which must see all of it.
+    let filled = beside.map_or(&address.database, |beside| &beside.restoring);
+    for grant in Rights::read(session, filled)?.grants_needed(filled) {
+        plan.obstacles.push(format!("what is restored could not be compared with the manifest: {grant}"));
     }
     Ok(())
 }

@@ -70,7 +70,12 @@ impl Contents {
     /// Of a backup.
     pub fn of_schema(schema: &Schema) -> Self {
         Self {
-            tables: schema.tables.iter().map(|t| t.name.clone()).chain(schema.sequences.iter().map(|s| s.name.clone())).collect(),
+            tables: schema
+                .tables
+                .iter()
+                .map(|t| t.name.clone())
+                .chain(schema.sequences.iter().map(|s| s.name.clone()))
+                .collect(),
             objects: schema.objects.clone(),
             character_set: schema.character_set.clone(),
             collation: schema.collation.clone(),
@@ -129,7 +134,8 @@ impl Journal {
     pub fn write(&self, folder: &Path) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         let (path, temporary) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
-        let bytes = serde_json::to_vec_pretty(self).map_err(|cause| Error::internal(format!("writing a journal: {cause}")))?;
+        let bytes =
+            serde_json::to_vec_pretty(self).map_err(|cause| Error::internal(format!("writing a journal: {cause}")))?;
         let what = || format!("writing {}", shown(&temporary));
         let mut file =
             File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).doing(what)?;

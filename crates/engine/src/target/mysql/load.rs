@@ -51,7 +51,9 @@ impl Loaders {
         let mut input = BufReader::with_capacity(256 * 1024, content);
         let (mut statement, mut start) = (Vec::new(), 0);
         loop {
-            let read = input.read_until(b'\n', &mut statement).map_err(|cause| vault::error::from_io("reading rows", cause))?;
+            let read = input
+                .read_until(b'\n', &mut statement)
+                .map_err(|cause| vault::error::from_io("reading rows", cause))?;
             if read == 0 {
                 break;
             }
@@ -112,7 +114,8 @@ impl Loaders {
     }
 
     fn send_bytes(&mut self, at: usize, statement: &mut Vec<u8>) -> Result<()> {
-        let text = String::from_utf8(std::mem::take(statement)).map_err(|_| Error::internal("an INSERT is not UTF-8"))?;
+        let text =
+            String::from_utf8(std::mem::take(statement)).map_err(|_| Error::internal("an INSERT is not UTF-8"))?;
         self.send(at, text)
     }
 
@@ -147,10 +150,12 @@ fn push_row(out: &mut Vec<u8>, columns: &[&Column], row: &[Value]) -> Result<()>
 }
 
 fn push_value(out: &mut Vec<u8>, column: &Column, value: &Value) -> Result<()> {
-    let wrong = || damaged(&format!("column {} ({}) has a value of another kind", column.name, column.column_type));
+    let wrong = || damaged(&format!("column {} ({}) has a value of another kind", column.name, column.declared));
     match value {
         Value::Null => literal::push(out, column.kind, None),
-        Value::Integer(n) if column.kind == Kind::Float => literal::push(out, Kind::Float, Some(n.to_string().as_bytes())),
+        Value::Integer(n) if column.kind == Kind::Float => {
+            literal::push(out, Kind::Float, Some(n.to_string().as_bytes()));
+        }
         Value::Integer(n) => literal::push(out, Kind::Number, Some(n.to_string().as_bytes())),
         Value::Unsigned(n) => literal::push(out, Kind::Number, Some(n.to_string().as_bytes())),
         Value::Real(x) if x.is_finite() => literal::push(out, Kind::Float, Some(format!("{x:?}").as_bytes())),
@@ -165,7 +170,8 @@ fn push_value(out: &mut Vec<u8>, column: &Column, value: &Value) -> Result<()> {
 }
 
 fn is_number(digits: &str) -> bool {
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'))
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
 fn damaged(why: &str) -> Error {

@@ -29,9 +29,7 @@ pub(super) fn tables(session: &mut Session, schema: &Schema, database: &str) -> 
     for sequence in &schema.sequences {
         run(session, &script::sequence(sequence))?;
     }
-    // A MERGE table names others, which must be there.
-    let (last, first): (Vec<_>, Vec<_>) = schema.tables.iter().partition(|table| table.without_rows);
-    for table in first.into_iter().chain(last) {
+    for table in script::in_order(schema) {
         session.execute(&table.definition).map_err(|error| error.within(format_args!("table {}", table.name)))?;
     }
     Ok(())
@@ -54,9 +52,13 @@ pub(super) fn objects(
     for made in objects {
         match object(session, made, collation, database, events) {
             Err(error) if made.broken => {
-                progress.warning(&format!("view {} did not work in the source and could not be made: {error}", made.name));
+                progress
+                    .warning(&format!("view {} did not work in the source and could not be made: {error}", made.name));
             }
-            other => other.map_err(|error| error.within(format_args!("{} {}", made.kind.sql().to_lowercase(), made.name)))?,
+            other => {
+                other
+                    .map_err(|error| error.within(format_args!("{} {}", made.kind.sql().to_lowercase(), made.name)))?;
+            }
         }
     }
     plain(session)

@@ -134,7 +134,11 @@ impl MysqlTarget {
             // Left by an attempt that died: the name is ours alone.
             session.execute(&format!("DROP DATABASE IF EXISTS {}", quote_name(&beside.restoring)))?;
         } else if let Some(why) = inspect::not_empty(&mut session, &filled.database)? {
-            return Err(Error::new(ErrorKind::Refused, why, "Name a database that does not exist yet, or an empty one."));
+            return Err(Error::new(
+                ErrorKind::Refused,
+                why,
+                "Name a database that does not exist yet, or an empty one.",
+            ));
         }
         make::tables(&mut session, &schema, &filled.database)?;
         self.loaders = Some(Loaders::start(&filled, self.connections)?);
@@ -203,7 +207,7 @@ impl Target for MysqlTarget {
                 self.prepare(Schema::from_json(&bytes)?)
             }
             DOCUMENT_ENTRY => self.document(content),
-            path if path.starts_with("data/") => self.rows(path, content),
+            path if path.starts_with("2-data/") => self.rows(path, content),
             // For people; what they hold is in the schema as well.
             _ => Ok(()),
         };

@@ -30,13 +30,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The points between two states that an exchange passes, in order.
-pub const STEPS: &[&str] = &[
-    "mysql.swap.journalled",
-    "mysql.swap.dropped",
-    "mysql.swap.renamed",
-    "mysql.swap.remade",
-    "mysql.swap.done",
-];
+pub const STEPS: &[&str] =
+    &["mysql.swap.journalled", "mysql.swap.dropped", "mysql.swap.renamed", "mysql.swap.remade", "mysql.swap.done"];
 
 /// How long an exchange waits for locks, and for clients to end.
 const WAIT_SECONDS: u64 = 10;
@@ -171,7 +166,11 @@ impl Exchange<'_> {
             self.clear_the_way(journal)?;
             Contents::of_database(self.session, self.live)?
         } else {
-            Contents { character_set: journal.beside.character_set.clone(), collation: journal.beside.collation.clone(), ..Contents::default() }
+            Contents {
+                character_set: journal.beside.character_set.clone(),
+                collation: journal.beside.collation.clone(),
+                ..Contents::default()
+            }
         };
         if journal.only_tables {
             outgoing.keep_only(&journal.beside.tables);
@@ -196,7 +195,10 @@ impl Exchange<'_> {
         {
             return Err(Error::new(
                 ErrorKind::Refused,
-                format!("table {table} refers to one of {} by foreign key and would follow the old one", journal.beside.tables.join(", ")),
+                format!(
+                    "table {table} refers to one of {} by foreign key and would follow the old one",
+                    journal.beside.tables.join(", ")
+                ),
                 format!("Restore {table} along with them. Nothing was changed."),
             ));
         }
@@ -297,9 +299,12 @@ impl Exchange<'_> {
     fn drop_objects(&mut self, database: &str, objects: &[Object], kept: &[&Object]) -> Result<()> {
         let keeps = self.session.flavour == Flavour::MariaDb;
         // Triggers last: the time without them is the shortest.
-        for object in objects.iter().rev().filter(|o| o.kind != ObjectKind::Trigger).chain(
-            objects.iter().filter(|object| object.kind == ObjectKind::Trigger),
-        ) {
+        for object in objects
+            .iter()
+            .rev()
+            .filter(|o| o.kind != ObjectKind::Trigger)
+            .chain(objects.iter().filter(|object| object.kind == ObjectKind::Trigger))
+        {
             if keeps && kept.iter().any(|other| other.kind == object.kind && other.name == object.name) {
                 continue;
             }
@@ -343,17 +348,33 @@ impl Exchange<'_> {
     fn remake(&mut self, journal: &Journal, pending: &Pending, incoming: &str, outgoing: &str) -> Result<()> {
         let (new, old) = (&journal.beside, &pending.outgoing);
         if !journal.only_tables {
-            self.session.execute(&script::alter_database(self.live, &new.character_set, &new.collation, &new.comment))?;
-            self.session.execute(&script::alter_database(outgoing, &old.character_set, &old.collation, &old.comment))?;
+            self.session.execute(&script::alter_database(
+                self.live,
+                &new.character_set,
+                &new.collation,
+                &new.comment,
+            ))?;
+            self.session.execute(&script::alter_database(
+                outgoing,
+                &old.character_set,
+                &old.collation,
+                &old.comment,
+            ))?;
         }
         self.fix_sequence_defaults(&new.tables, incoming)?;
         self.check_foreign_keys()?;
         // A crash may have left some of them made.
-        self.drop_objects(self.live, &new.objects, &new.objects.iter().filter(|o| o.kind.is_routine()).collect::<Vec<_>>())?;
+        self.drop_objects(
+            self.live,
+            &new.objects,
+            &new.objects.iter().filter(|o| o.kind.is_routine()).collect::<Vec<_>>(),
+        )?;
         let progress = self.context.progress;
         make::objects(self.session, &new.objects, &new.collation, self.live, Events::AsTheyWere, progress)?;
         self.drop_objects(outgoing, &old.objects, &[])?;
-        if let Err(error) = make::objects(self.session, &old.objects, &old.collation, outgoing, Events::Disabled, progress) {
+        if let Err(error) =
+            make::objects(self.session, &old.objects, &old.collation, outgoing, Events::Disabled, progress)
+        {
             progress.warning(&format!(
                 "in {outgoing}, which keeps the replaced tables, not everything could be made again: {error}. Its definition is \
                  kept for an undo."
@@ -401,8 +422,19 @@ impl Exchange<'_> {
     fn undo(&mut self, journal: &mut Journal, pending: &Pending) -> Result<()> {
         let old = &pending.outgoing;
         if exists(self.session, self.live)? {
-            self.drop_objects(self.live, &old.objects, &old.objects.iter().filter(|o| o.kind.is_routine()).collect::<Vec<_>>())?;
-            make::objects(self.session, &old.objects, &old.collation, self.live, Events::AsTheyWere, self.context.progress)?;
+            self.drop_objects(
+                self.live,
+                &old.objects,
+                &old.objects.iter().filter(|o| o.kind.is_routine()).collect::<Vec<_>>(),
+            )?;
+            make::objects(
+                self.session,
+                &old.objects,
+                &old.collation,
+                self.live,
+                Events::AsTheyWere,
+                self.context.progress,
+            )?;
         }
         journal.pending = None;
         journal.write(&self.beside.state_folder)

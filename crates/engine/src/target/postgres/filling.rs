@@ -1,12 +1,11 @@
 //! A new database while it is filled, and measured when it is full.
 
-use super::admin::connect_maintenance;
 use super::load::Loaders;
-use super::names::oid_of;
 use super::schema;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::connect::{connect, server_version_number};
+use crate::source::postgres::database_properties::DatabaseProperties;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{self, Layout};
 use crate::source::postgres::pg_dump::PgDump;
@@ -24,7 +23,8 @@ use std::path::Path;
 pub struct Filling {
     address: Address,
     client: Client,
-    loaders: Loaders,
+    /// `None` where everything happens in one transaction, and so on one connection.
+    loaders: Option<Loaders>,
     layout: Layout,
     /// Statements that copy a file's rows in, by path.
     copies: HashMap<String, String>,
@@ -32,8 +32,8 @@ pub struct Filling {
     grants: Vec<String>,
     /// The schema's second half, run when everything is there.
     pub post_data: Option<String>,
-    /// We made the database and may drop it.
-    created: bool,
+    /// Extensions that are there already and belong to somebody else: their comments stay.
+    extensions: Vec<String>,
 }
 
 /// Makes an empty database as the dumped one was: encoding, collation, owner.
@@ -56,13 +56,23 @@ pub fn create_database(maintenance: &mut Client, layout: &Layout, name: &str) ->
 
 impl Filling {
     /// Connects to the new, empty database.
-    pub fn start(address: Address, layout: Layout, connections: usize, created: bool) -> Result<Self> {
+    pub fn start(address: Address, layout: Layout, connections: usize) -> Result<Self> {
         let mut client = connect(&address)?;
         client
             .batch_execute("SET synchronous_commit = off")
             .map_err(|error| database("preparing a connection", error))?;
         schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
-        let loaders = Loaders::start(&address, connections)?;
+        let loaders = Some(Loaders::start(&address, connections)?);
+        Ok(Self::new(address, client, loaders, layout))
+    }
+
+    /// Goes on in the transaction that the client is in: everything is on this one connection.
+    pub fn within_transaction(address: Address, mut client: Client, layout: Layout) -> Result<Self> {
+        let extensions = layout::extensions(&mut client)?;
+        Ok(Self { extensions, ..Self::new(address, client, None, layout) })
+    }
+
+    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout) -> Self {
         let raw_bytes = layout.database.encoding == "SQL_ASCII";
         let copies = layout
             .tables
@@ -70,12 +80,17 @@ impl Filling {
             .enumerate()
             .map(|(number, table)| (table.file(number), copy_in_statement(table, raw_bytes)))
             .collect();
-        Ok(Self { address, client, loaders, layout, copies, grants: Vec::new(), post_data: None, created })
+        Self { address, client, loaders, layout, copies, grants: Vec::new(), post_data: None, extensions: Vec::new() }
+    }
+
+    /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
+    pub const fn is_within_transaction(&self) -> bool {
+        self.loaders.is_none()
     }
 
     /// The schema's first half.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
-        self.grants = schema::run_pre_data(&mut self.client, text)?;
+        self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions)?;
         Ok(())
     }
 
@@ -93,7 +108,11 @@ impl Filling {
                 "The backup was not made by Strongroom or was tampered with. Use another one.",
             )
         })?;
-        self.loaders.load(&format!("restoring {path}"), &statement, content)
+        let what = format!("restoring {path}");
+        match &self.loaders {
+            Some(loaders) => loaders.load(&what, &statement, content),
+            None => copy_in(&mut self.client, &what, &statement, content),
+        }
     }
 
     /// The rows of one table of the layout, by schema and name.
@@ -110,47 +129,47 @@ impl Filling {
     pub fn large_objects(&mut self, content: &mut dyn Read) -> Result<()> {
         let what = "restoring large objects";
         self.client.batch_execute(large_objects::PREPARE).map_err(|error| database(what, error))?;
-        let mut writer = self.client.copy_in(large_objects::COPY_IN).map_err(|error| database(what, error))?;
-        let mut piece = vec![0; 256 * 1024];
-        loop {
-            let length = content.read(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
-            if length == 0 {
-                break;
-            }
-            writer.write_all(&piece[..length]).map_err(|error| copy_failed(what, error))?;
-        }
-        writer.finish().map_err(|error| database(what, error))?;
+        copy_in(&mut self.client, what, large_objects::COPY_IN, content)?;
         self.client.batch_execute(large_objects::PUT_BACK).map_err(|error| database(what, error))
     }
 
     /// Everything has come: indexes, constraints, triggers, grants, settings.
     pub fn complete(mut self, context: &Context<'_>) -> Result<Loaded> {
-        let mut helpers = self.loaders.finish()?;
+        let mut helpers = self.loaders.take().map_or_else(|| Ok(Vec::new()), Loaders::finish)?;
         if let Some(missing) = self.copies.keys().min() {
             return Err(incomplete(missing));
         }
-        let post_data = self.post_data.take().ok_or_else(|| incomplete("schema/post-data.sql"))?;
+        let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
         schema::run_post_data(&mut self.client, &mut helpers, &post_data)?;
         schema::run_all(&mut self.client, self.grants.iter().map(String::as_str))?;
         context.progress.check_cancelled()?;
-        let target = sql::identifier(&self.address.database);
-        let statements = self.layout.database.statements(&target);
-        schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
+        // A live database that is filled again has kept its own, and only its owner may set them.
+        let kept =
+            helpers.is_empty() && self.layout.database.same_settings(&DatabaseProperties::read(&mut self.client)?);
+        if !kept {
+            let target = sql::identifier(&self.address.database);
+            let statements = self.layout.database.statements(&target);
+            schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
+        }
         Ok(Loaded { address: self.address, client: self.client, helpers })
     }
+}
 
-    /// Drops the database, if we made it.
-    pub fn abandon(self) -> Result<()> {
-        let Self { address, client, loaders, created, .. } = self;
-        drop(client);
-        let _ = loaders.finish();
-        if !created {
-            return Ok(());
+/// Takes COPY text on one connection.
+fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+    let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
+    let mut piece = vec![0; 256 * 1024];
+    let mut written = Ok(());
+    while written.is_ok() {
+        let length = content.read(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
+        if length == 0 {
+            break;
         }
-        let mut maintenance = connect_maintenance(&address, &address.database)?;
-        let oid = oid_of(&mut maintenance, &address.database)?;
-        super::admin::drop_if(&mut maintenance, &address.database, oid)
+        written = writer.write_all(&piece[..length]);
     }
+    // Where writing failed, the server's own reason comes out of `finish`.
+    writer.finish().map_err(|error| database(what, error))?;
+    written.map_err(|error| copy_failed(what, error))
 }
 
 fn incomplete(path: &str) -> Error {
@@ -165,6 +184,28 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Measures within the transaction, before it is committed. `pg_dump` cannot see it: the definitions are compared by
+    /// their counts, which is said.
+    pub fn measure_within_transaction(
+        mut self,
+        context: &Context<'_>,
+        expected: Option<&ComponentManifest>,
+    ) -> Result<(DatabaseFigures, Client)> {
+        let mut layout = layout::read(&mut self.client)?;
+        let expected = database_figures(expected);
+        leave_unhashed(&mut layout, expected);
+        let mut clients = [self.client];
+        let mut figures = figures::measure(&mut clients, &layout, &[], &reading(context, &layout))?;
+        if let Some(expected) = expected {
+            figures.schema_hash.clone_from(&expected.schema_hash);
+        }
+        context.progress.warning(
+            "restored in one transaction, which pg_dump cannot see: definitions are compared by their counts, not word for word",
+        );
+        let [client] = clients;
+        Ok((figures, client))
+    }
+
     /// Measures what is there now, not what passed by. Statistics for the planner are gathered meanwhile.
     pub fn measure(
         mut self,
@@ -174,13 +215,9 @@ impl Loaded {
         client: &ClientSettings,
     ) -> Result<DatabaseFigures> {
         let mut layout = layout::read(&mut self.client)?;
-        let expected = match expected.map(|manifest| &manifest.figures) {
-            Some(Figures::Database(expected)) => Some(expected),
-            _ => None,
-        };
+        let expected = database_figures(expected);
         leave_unhashed(&mut layout, expected);
-        let reading =
-            Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" };
+        let reading = reading(context, &layout);
         let pg_dump = PgDump::find(layout.server_version_number, tools_folder, client)?;
         let (schema, analyzed, figures) = std::thread::scope(|scope| {
             let schema = scope.spawn(|| dump_schema(&pg_dump, &self.address, None));
@@ -197,6 +234,17 @@ impl Loaded {
         forgive_other_version(&mut figures, expected, context);
         Ok(figures)
     }
+}
+
+fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
+    match manifest.map(|manifest| &manifest.figures) {
+        Some(Figures::Database(figures)) => Some(figures),
+        _ => None,
+    }
+}
+
+fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
+    Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" }
 }
 
 /// What the backup left unhashed is not hashed here either.

@@ -1,6 +1,7 @@
 //! What stands in a restore's way, found before anything is touched.
 
 use super::admin::{clients_of, connect_maintenance};
+use super::in_place;
 use super::names::oid_of;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
 use crate::source::postgres::address::{Address, ClientSettings};
@@ -131,13 +132,27 @@ fn check_rights(
         plan.obstacles.push("the server is a standby and cannot be written to. Restore on the primary".to_owned());
     }
     let live = matches!(place, Place::Live { .. });
-    if !superuser && !creates && (live || !exists) {
+    if !superuser && !creates && !exists {
         plan.obstacles.push(format!("the role may not create databases. As a superuser: ALTER ROLE {user} CREATEDB;"));
     }
-    if !superuser && !owns && live {
-        let name = sql::identifier(&address.database);
+    if live && exists && !superuser && !(creates && owns) {
+        warn_of_one_transaction(address, &user, plan)?;
+    }
+    Ok(())
+}
+
+/// The weaker way, with what it costs and what would give the better one.
+fn warn_of_one_transaction(address: &Address, user: &str, plan: &mut TargetPlan) -> Result<()> {
+    let name = sql::identifier(&address.database);
+    plan.warnings.push(format!(
+        "the role may not create or rename databases: the restore is done in place, within one transaction. Clients wait until \
+         it is over, and only the pre-restore backup leads back. For the better way: ALTER ROLE {user} CREATEDB; ALTER \
+         DATABASE {name} OWNER TO {user};"
+    ));
+    for owner in in_place::foreign_owners(&mut connect(address)?)? {
         plan.obstacles.push(format!(
-            "the role does not own the database. As a superuser: ALTER DATABASE {name} OWNER TO {user};"
+            "{owner} owns something in {name} that could not be replaced. As a superuser: GRANT {} TO {user};",
+            sql::identifier(&owner)
         ));
     }
     Ok(())

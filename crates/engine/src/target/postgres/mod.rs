@@ -7,6 +7,7 @@
 
 mod admin;
 mod filling;
+mod in_place;
 mod inspect;
 mod json;
 mod load;
@@ -28,7 +29,7 @@ use names::{Record, Standing};
 use std::io::Read;
 use std::path::Path;
 use swap::Direction;
-use vault::Entry;
+use vault::{Entry, EntryKind};
 
 /// The steps that are reported to [`vault::Progress::step`], in order.
 pub const STEPS: [&str; 7] = [
@@ -41,7 +42,7 @@ pub const STEPS: [&str; 7] = [
     "postgres.discarded",
 ];
 
-/// Longest `layout.json`: some hundred bytes for each table.
+/// Longest `0-layout.json`: some hundred bytes for each table.
 const LAYOUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest half of a schema. `pg_dump`'s text of ten thousand tables has some ten million bytes.
 const SCHEMA_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -54,12 +55,25 @@ pub struct PostgresTarget {
     place: Place,
     manifest: Option<ComponentManifest>,
     filling: Option<Filling>,
+    /// Object id of the new database that we made, where the place is one.
+    made: Option<u32>,
+    /// The measured transaction that waits for its commit, where databases may not be renamed.
+    uncommitted: Option<postgres::Client>,
 }
 
 impl PostgresTarget {
     /// The component's name and settings, what the binary found in the environment, and where to. Nothing is connected yet.
     pub fn new(name: &str, settings: &ServerDatabaseSettings, client: ClientSettings, place: Place) -> Self {
-        Self { name: name.to_owned(), settings: settings.clone(), client, place, manifest: None, filling: None }
+        Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            client,
+            place,
+            manifest: None,
+            filling: None,
+            made: None,
+            uncommitted: None,
+        }
     }
 
     /// Where the component is live, or the new database.
@@ -98,27 +112,37 @@ impl PostgresTarget {
         })
     }
 
+    /// What became of a restore within one transaction.
+    fn was_committed(&self, record: &Record) -> Result<bool> {
+        record.transaction.as_ref().map_or(Ok(false), |id| in_place::was_committed(&self.address()?, id))
+    }
+
     fn connections(&self) -> usize {
         self.settings.connections.unwrap_or(2).clamp(1, 32) as usize
     }
 
     /// Makes the database that is filled.
-    fn create(&self, context: &Context<'_>, layout: Layout) -> Result<Filling> {
+    fn create(&mut self, context: &Context<'_>, layout: Layout) -> Result<Filling> {
         let address = self.address()?;
         let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
         if matches!(self.place, Place::Database { .. }) {
             let found = names::oid_of(&mut maintenance, &address.database)?;
-            let created = found.is_none();
-            if created {
+            if found.is_none() {
                 filling::create_database(&mut maintenance, &layout, &address.database)?;
+                self.made = names::oid_of(&mut maintenance, &address.database)?;
                 context.progress.step("postgres.created");
             } else {
                 inspect::refuse_not_empty(&address)?;
             }
-            return Filling::start(address, layout, self.connections(), created);
+            return Filling::start(address, layout, self.connections());
         }
         let (id, folder) = self.live()?;
         let old_oid = names::oid_of(&mut maintenance, &address.database)?;
+        if !in_place::may_rename(&mut maintenance, &address.database)? {
+            Record::new(&address.database, id, old_oid).save(folder, &self.name)?;
+            context.progress.step("postgres.recorded");
+            return in_place::begin(&address, layout, context.disconnect_clients);
+        }
         if let Some(earlier) = Record::load(folder, &self.name)? {
             refuse_after_swap(&mut maintenance, &earlier)?;
             let oid = names::oid_of(&mut maintenance, &earlier.beside)?;
@@ -131,14 +155,25 @@ impl PostgresTarget {
         record.new_oid = names::oid_of(&mut maintenance, &record.beside)?;
         record.save(folder, &self.name)?;
         context.progress.step("postgres.created");
-        Filling::start(address.with_database(&record.beside), layout, self.connections(), true)
+        Filling::start(address.with_database(&record.beside), layout, self.connections())
+    }
+
+    /// Drops the new database, if we made it and it is still that one.
+    fn drop_made(&mut self) -> Result<()> {
+        if self.made.is_some() {
+            let address = self.address()?;
+            let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
+            admin::drop_if(&mut maintenance, &address.database, self.made)?;
+            self.made = None;
+        }
+        Ok(())
     }
 
     fn filling(&mut self) -> Result<&mut Filling> {
         self.filling.as_mut().ok_or_else(|| {
             Error::new(
                 ErrorKind::Damaged,
-                format!("{}: the export does not begin with layout.json", self.name),
+                format!("{}: the export does not begin with 0-layout.json", self.name),
                 "This is no PostgreSQL export of Strongroom, or its beginning is missing.",
             )
         })
@@ -162,26 +197,30 @@ impl Target for PostgresTarget {
 
     fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         context.progress.check_cancelled()?;
+        if entry.kind == EntryKind::Directory {
+            // A repository shows the folders that its paths imply.
+            return Ok(());
+        }
         let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
         context.progress.entries(1);
         match path.as_str() {
-            "layout.json" => {
+            "0-layout.json" => {
                 let layout = parse_layout(serde_json::from_str(&read_text(content, &path, LAYOUT_BYTES_MAX)?))?;
                 self.filling = Some(self.create(context, layout)?);
                 Ok(())
             }
             // For people; the target has what they say from the layout.
             "restore.sh" | "restore.sql" | "globals.sql" => Ok(()),
-            "schema/pre-data.sql" => {
+            "1-pre-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.pre_data(&text)
             }
-            "data/sequences.sql" | "large-objects/definitions.sql" => {
+            "3-sequences.sql" | "4-large-objects/1-definitions.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.run(&text)
             }
-            "large-objects/data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
-            "schema/post-data.sql" => {
+            "4-large-objects/2-data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
+            "5-post-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.post_data = Some(text);
                 Ok(())
@@ -201,10 +240,17 @@ impl Target for PostgresTarget {
         self.filling()?;
         let Some(filling) = self.filling.take() else { return Err(Error::internal("the filling is gone")) };
         context.progress.phase(&format!("building indexes of {}", self.name), None);
+        let within_transaction = filling.is_within_transaction();
         let loaded = filling.complete(context)?;
         context.progress.step("postgres.loaded");
         context.progress.phase(&format!("comparing {}", self.name), None);
-        let figures = loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?;
+        let figures = if within_transaction {
+            let (figures, client) = loaded.measure_within_transaction(context, expected.as_ref())?;
+            self.uncommitted = Some(client);
+            figures
+        } else {
+            loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?
+        };
         self.manifest = expected;
         if let Place::Live { state_folder, .. } = &self.place
             && let Some(mut record) = self.record()?
@@ -218,13 +264,30 @@ impl Target for PostgresTarget {
 
     fn swap(&mut self, context: &Context<'_>) -> Result<()> {
         let record = self.finished_record()?;
+        if let Some(mut client) = self.uncommitted.take() {
+            let (_, folder) = self.live()?;
+            in_place::commit(&mut client, record, |record| record.save(folder, &self.name))?;
+            context.progress.step("postgres.swap.renamed");
+            return Ok(());
+        }
+        if record.new_oid.is_none() {
+            return if self.was_committed(&record)? { Ok(()) } else { Err(in_place::rolled_back()) };
+        }
         swap::exchange(&self.address()?, &record, Direction::Forth, context.disconnect_clients)?;
         context.progress.step("postgres.swap.renamed");
         Ok(())
     }
 
     fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
+        // What was never measured was never swapped in: there is nothing to take back.
+        if self.record()?.is_some_and(|record| !record.measured) {
+            return Ok(());
+        }
         let record = self.finished_record()?;
+        if record.new_oid.is_none() {
+            self.uncommitted = None;
+            return if self.was_committed(&record)? { Err(in_place::no_way_back()) } else { Ok(()) };
+        }
         swap::exchange(&self.address()?, &record, Direction::Back, context.disconnect_clients)?;
         context.progress.step("postgres.swap_back.renamed");
         Ok(())
@@ -232,12 +295,11 @@ impl Target for PostgresTarget {
 
     fn discard(&mut self, context: &Context<'_>) -> Result<()> {
         if matches!(self.place, Place::Database { .. }) {
-            return match self.filling.take() {
-                Some(filling) => filling.abandon(),
-                None => Ok(()),
-            };
+            self.filling = None;
+            return self.drop_made();
         }
         self.filling = None;
+        self.uncommitted = None;
         let Some(record) = self.record()? else { return Ok(()) };
         let address = self.address()?;
         let mut client = admin::connect_maintenance(&address, &address.database)?;

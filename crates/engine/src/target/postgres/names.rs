@@ -29,6 +29,9 @@ pub struct Record {
     pub new_oid: Option<u32>,
     /// Everything is in the new one and was measured: before that it is never swapped in.
     pub measured: bool,
+    /// Restored within one transaction of the live database: its id, once it is about to be committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
 }
 
 /// Where things stand, told from names and object ids.
@@ -50,6 +53,7 @@ impl Record {
             old_oid,
             new_oid: None,
             measured: false,
+            transaction: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `pg_dump`'s text goes in statement by statement; what builds indexes, on several connections.
 
 use crate::source::postgres::error::database;
+use crate::source::postgres::sql::identifier;
 use crate::source::postgres::statements::{is_session, split};
 use crate::{Error, Result};
 use postgres::Client;
@@ -10,12 +11,14 @@ use std::sync::PoisonError;
 
 /// Runs the half that comes before the rows. Grants are given back: a table's owner may have revoked the right to write
 /// from himself, and rows come first.
-pub fn run_pre_data(client: &mut Client, text: &str) -> Result<Vec<String>> {
+///
+/// `extensions` were there before: an extension's comment belongs to its owner.
+pub fn run_pre_data(client: &mut Client, text: &str, extensions: &[String]) -> Result<Vec<String>> {
     let mut grants = Vec::new();
     for statement in split(text) {
         if statement.starts_with("GRANT ") || statement.starts_with("REVOKE ") {
             grants.push(statement.to_owned());
-        } else if !creates_what_is_there(statement) {
+        } else if !creates_what_is_there(statement) && !comments_on(statement, extensions) {
             run(client, statement)?;
         }
     }
@@ -25,6 +28,13 @@ pub fn run_pre_data(client: &mut Client, text: &str) -> Result<Vec<String>> {
 /// `pg_dump` never creates `public` unless it belongs to somebody else; an empty database has it in any case.
 fn creates_what_is_there(statement: &str) -> bool {
     statement == "CREATE SCHEMA public"
+}
+
+fn comments_on(statement: &str, extensions: &[String]) -> bool {
+    let Some(rest) = statement.strip_prefix("COMMENT ON EXTENSION ") else { return false };
+    extensions
+        .iter()
+        .any(|name| rest.starts_with(&format!("{name} ")) || rest.starts_with(&format!("{} ", identifier(name))))
 }
 
 /// Runs statements one after the other.

@@ -29,7 +29,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vault::Progress;
 
 /// Every step that an exchange reports, in order. `secured` to `written` belong to the way by pages, the rest to both or
@@ -85,7 +85,7 @@ impl Exchange<'_> {
             None => {}
             Some(Pending::Rename { to, moves }) => self.finish_rename(&mut state, to, &moves)?,
             Some(Pending::Pages { to, schema_cookie }) => {
-                let (happened, certain) = self.pages_were_written(to, schema_cookie)?;
+                let (happened, certain) = self.patiently(|| self.pages_were_written(to, schema_cookie))?;
                 if happened {
                     state.live = to;
                 } else if !certain {
@@ -130,7 +130,8 @@ impl Exchange<'_> {
             }
         }
         recover_if_needed(incoming)?;
-        Ok(if opens(&open_writable(&self.live, self.timeout), &self.live)? { Way::Pages } else { Way::Rename })
+        let opens = self.patiently(|| opens(&open_writable(&self.live, LOCK_ATTEMPT), &self.live))?;
+        Ok(if opens { Way::Pages } else { Way::Rename })
     }
 
     // ---- by pages ----
@@ -142,9 +143,8 @@ impl Exchange<'_> {
         let raw = File::open(&self.live)
             .map_err(|cause| Error::io(format_args!("opening {}", self.live.display()), cause))?;
         let source = open_immutable(incoming)?;
-        let mut target = open_writable(&self.live, self.timeout)?;
-        self.leave_wal_for_page_size(&target, &source)?;
-        target.busy_timeout(LOCK_ATTEMPT).map_err(failed)?;
+        let mut target = open_writable(&self.live, LOCK_ATTEMPT)?;
+        self.patiently(|| self.leave_wal_for_page_size(&target, &source))?;
         let backup = Backup::new(&source, &mut target).map_err(failed)?;
         // No page yet: this takes the write lock.
         self.wait(|| backup.step(0))?;
@@ -167,6 +167,18 @@ impl Exchange<'_> {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.busy()),
             Err(cause) => Err(explain(&self.live, cause)),
+        }
+    }
+
+    /// Repeats what changes nothing until no lock is in its way.
+    fn patiently<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match work() {
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < deadline => {}
+                Err(error) if error.kind() == ErrorKind::Busy => return Err(self.busy()),
+                other => return other,
+            }
         }
     }
 
@@ -277,7 +289,7 @@ impl Exchange<'_> {
 
     /// Whether an interrupted exchange by pages was committed, and whether that is certain.
     fn pages_were_written(&self, to: Side, cookie_before: u32) -> Result<(bool, bool)> {
-        let live = match open_writable(&self.live, self.timeout) {
+        let live = match open_writable(&self.live, LOCK_ATTEMPT) {
             Ok(live) => live,
             Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::PermissionDenied) => return Err(error),
             Err(_) => return Ok((false, false)),

@@ -6,7 +6,7 @@
 
 mod exchange;
 mod holders;
-mod rebuild;
+pub(crate) mod rebuild;
 mod state;
 
 pub use exchange::STEPS;

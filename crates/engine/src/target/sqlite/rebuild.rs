@@ -34,15 +34,7 @@ pub(super) fn rebuild(content: impl Read, path: &Path, progress: &dyn Progress) 
         ));
     }
     let connection = create_scratch(path)?;
-    let mut builder = Builder {
-        utf16: reader.settings().get("encoding").is_some_and(|encoding| encoding != "UTF-8"),
-        connection: &connection,
-        path,
-        progress,
-        sequence_names: Vec::new(),
-        sequences: Vec::new(),
-        rows: 0,
-    };
+    let mut builder = Builder::new(&connection, path, reader.settings(), progress);
     builder.prepare(reader.settings())?;
     builder.create_tables(reader.schema())?;
     let mut row = Vec::new();
@@ -56,6 +48,17 @@ pub(super) fn rebuild(content: impl Read, path: &Path, progress: &dyn Progress) 
     connection.close().map_err(|(_, cause)| explain(path, cause))
 }
 
+/// Tries the definitions of a document on a database in memory, without rows: what fails here would fail at a restore.
+pub(crate) fn try_definitions(schema: &[SchemaObject], settings: &Settings) -> Result<()> {
+    let path = Path::new(":memory:");
+    let connection = create_scratch(path)?;
+    let builder = Builder::new(&connection, path, settings, &vault::Silent);
+    builder.prepare(settings)?;
+    builder.create_tables(schema)?;
+    builder.create_the_rest(schema)?;
+    builder.complete(settings)
+}
+
 struct Builder<'a> {
     connection: &'a Connection,
     path: &'a Path,
@@ -66,7 +69,19 @@ struct Builder<'a> {
     rows: u64,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(connection: &'a Connection, path: &'a Path, settings: &Settings, progress: &'a dyn Progress) -> Self {
+        Self {
+            connection,
+            path,
+            progress,
+            utf16: settings.get("encoding").is_some_and(|encoding| encoding != "UTF-8"),
+            sequence_names: Vec::new(),
+            sequences: Vec::new(),
+            rows: 0,
+        }
+    }
+
     fn run(&self, sql: &str) -> Result<()> {
         self.connection.execute_batch(sql).map_err(|cause| explain(self.path, cause))
     }

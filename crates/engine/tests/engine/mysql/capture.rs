@@ -10,7 +10,8 @@ fn account(server: &Server, name: &str, grants: &str) -> ServerDatabaseSettings 
     settings(&server.url_of(name, "pass%3Aw%40rd", name))
 }
 
-const READER: &str = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{db}`.* TO '{db}'@'%'; GRANT SELECT ON mysql.proc TO '{db}'@'%';";
+const READER: &str =
+    "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{db}`.* TO '{db}'@'%'; GRANT SELECT ON mysql.proc TO '{db}'@'%';";
 
 #[test]
 fn all_tables_are_of_one_instant_while_others_write() {
@@ -50,7 +51,8 @@ fn a_migration_waits_until_the_backup_has_ended() {
     };
     let mut source = MysqlSource::new("database", &settings(&server.url("migrated")), Some(Export::Native)).unwrap();
     source.capture(&context).unwrap();
-    let mut drop_it = server.client("migrated").args(["-e", "DROP TABLE z; ALTER TABLE a ADD COLUMN more INT"]).spawn().unwrap();
+    let mut drop_it =
+        server.client("migrated").args(["-e", "DROP TABLE z; ALTER TABLE a ADD COLUMN more INT"]).spawn().unwrap();
     while !server.sql("", "SELECT STATE FROM information_schema.PROCESSLIST").contains("metadata lock") {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -102,7 +104,9 @@ fn rights_through_a_role_count() {
     let server = Server::shared();
     server.fresh("by_role");
     let grants = READER.replace("TO '{db}'@'%'", "TO backup_role").replace("{db}", "by_role");
-    let role = format!("CREATE OR REPLACE ROLE backup_role; {grants} GRANT backup_role TO by_role@'%'; SET DEFAULT ROLE backup_role FOR by_role@'%'");
+    let role = format!(
+        "CREATE OR REPLACE ROLE backup_role; {grants} GRANT backup_role TO by_role@'%'; SET DEFAULT ROLE backup_role FOR by_role@'%'"
+    );
     let settings = account(server, "by_role", &role);
     assert!(try_backup(&settings, Export::Native).is_ok());
 }
@@ -115,10 +119,16 @@ fn a_view_that_does_not_work_is_named_and_no_obstacle() {
     for export in [Export::Native, Export::Json] {
         let (manifest, kept) = backup(&server.url("broken_view"), export);
         let warnings = manifest.warnings.join("\n");
-        assert!(warnings.contains("view bad") && warnings.contains("procedure p") && !warnings.contains("good"), "{warnings}");
+        assert!(
+            warnings.contains("view bad") && warnings.contains("procedure p") && !warnings.contains("good"),
+            "{warnings}"
+        );
         server.sql("", "DROP DATABASE IF EXISTS broken_view_copy");
         restore_new(&server.url("broken_view_copy"), &manifest, &kept);
-        assert_eq!(server.sql("broken_view_copy", "SHOW FULL TABLES WHERE Table_type = 'VIEW'"), "good\tVIEW\norphan\tVIEW");
+        assert_eq!(
+            server.sql("broken_view_copy", "SHOW FULL TABLES WHERE Table_type = 'VIEW'"),
+            "good\tVIEW\norphan\tVIEW"
+        );
     }
 }
 
@@ -160,7 +170,7 @@ fn a_writer_that_fails_ends_the_backup_at_once() {
     struct Full;
     impl EntryWriter for Full {
         fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<Outcome> {
-            if entry.path.to_string() == "data/a.sql" {
+            if entry.path.to_string() == "2-data/a.sql" {
                 let mut content = content.unwrap().open().unwrap();
                 content.read_exact(&mut [0; 1000]).unwrap();
                 return Err(vault::Error::new(ErrorKind::NoSpace, "the disk is full", ""));
@@ -200,12 +210,59 @@ fn an_unchanged_table_yields_the_same_bytes_and_a_new_row_few_others() {
     let server = Server::shared();
     server.fresh("stable");
     server.sql("stable", "CREATE TABLE a (id INT PRIMARY KEY, t VARCHAR(100)); INSERT INTO a SELECT seq * 2, MD5(seq) FROM seq_1_to_50000");
-    let first = backup(&server.url("stable"), Export::Native).1.text("data/a.sql");
-    assert_eq!(first, backup(&server.url("stable"), Export::Native).1.text("data/a.sql"));
+    let first = backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql");
+    assert_eq!(first, backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql"));
     server.sql("stable", "INSERT INTO a VALUES (50001, 'new')");
-    let second = backup(&server.url("stable"), Export::Native).1.text("data/a.sql");
+    let second = backup(&server.url("stable"), Export::Native).1.text("2-data/a.sql");
     let statements = |text: &str| text.split(";\n").map(str::to_owned).collect::<std::collections::HashSet<_>>();
     let (first, second) = (statements(&first), statements(&second));
     assert!(first.len() > 8, "{} statements", first.len());
     assert!(second.difference(&first).count() <= 2);
+}
+
+#[test]
+fn a_server_that_dies_during_a_backup_fails_it() {
+    let mut server = Server::start(&[]);
+    server.fresh("dying");
+    server.sql("dying", "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a SELECT seq FROM seq_1_to_1000");
+    let scratch = tempfile::tempdir().unwrap();
+    let context = source::Context {
+        progress: &vault::Silent,
+        scratch: scratch.path(),
+        hash_key: HASH_KEY,
+        started_at: "2026-11-22T02:00:00Z".parse().unwrap(),
+        deduplicating: false,
+    };
+    for export in [Export::Native, Export::Json] {
+        let mut source = MysqlSource::new("database", &settings(&server.url("dying")), Some(export)).unwrap();
+        source.capture(&context).unwrap();
+        server.kill_process();
+        assert_eq!(source.read(&context, &mut Kept::default()).unwrap_err().kind(), ErrorKind::Database);
+        server.kill();
+        server.boot();
+    }
+}
+
+#[test]
+fn a_backup_stops_when_asked() {
+    struct Stopped;
+    impl Progress for Stopped {
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+    let server = Server::shared();
+    server.fresh("stopped");
+    server.sql("stopped", "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1)");
+    let scratch = tempfile::tempdir().unwrap();
+    let context = source::Context {
+        progress: &Stopped,
+        scratch: scratch.path(),
+        hash_key: HASH_KEY,
+        started_at: "2026-11-22T02:00:00Z".parse().unwrap(),
+        deduplicating: false,
+    };
+    let mut source = MysqlSource::new("database", &settings(&server.url("stopped")), Some(Export::Native)).unwrap();
+    source.capture(&context).unwrap();
+    assert_eq!(source.read(&context, &mut Kept::default()).unwrap_err().kind(), ErrorKind::Cancelled);
 }

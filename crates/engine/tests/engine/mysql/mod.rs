@@ -113,7 +113,7 @@ pub fn backup(url: &str, export: Export) -> (ComponentManifest, Kept) {
     try_backup(&settings(url), export).unwrap()
 }
 
-pub fn context<'a>(progress: &'a dyn Progress) -> target::Context<'a> {
+pub fn context(progress: &dyn Progress) -> target::Context<'_> {
     target::Context { progress, hash_key: HASH_KEY, disconnect_clients: false }
 }
 

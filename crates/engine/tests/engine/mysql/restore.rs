@@ -28,8 +28,17 @@ fn a_drill_leaves_nothing_and_its_events_never_run() {
     let mut target = MysqlTarget::new("database", &settings, &place).unwrap();
     let figures = fill(&mut target, &kept).unwrap();
     assert_eq!(manifest.differences(&figures), Vec::<String>::new());
-    assert_eq!(query(url, "SELECT id, t FROM a ORDER BY id").unwrap(), "1\té\n2\tNULL");
-    assert_eq!(query(url, "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()").unwrap(), "DISABLED");
+    assert_eq!(query(url, "SELECT t FROM a ORDER BY id").unwrap(), "é");
+    assert_eq!(query(url, "SELECT t FROM a WHERE id = 2").unwrap(), "");
+    assert_eq!(
+        query(url, "SELECT COALESCE(JSON_ARRAYAGG(REPEAT('x', 100000)), '[]') FROM seq_1_to_100").unwrap().len(),
+        10_000_301
+    );
+    assert!(query(url, "DELETE FROM a").is_err());
+    assert_eq!(
+        query(url, "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()").unwrap(),
+        "DISABLED"
+    );
     drop_database(url).unwrap();
     drop_database(url).unwrap();
     assert_eq!(drop_database(&server.url("drilled")).unwrap_err().kind(), ErrorKind::Internal);
@@ -79,6 +88,7 @@ fn what_a_server_lacks_is_found_before_anything_is_touched() {
     figures.values.insert("engines".into(), "InnoDB RocksDB".into());
     figures.values.insert("definers".into(), "root@localhost, app@10.0.0.%".into());
     figures.engine_version = "11.4.2-MariaDB".into();
+    figures.values.insert("largestRowBytes".into(), "20000000".into());
     let url = server.url("foreign_backup_copy");
     let inspect = |manifest: &ComponentManifest| {
         let mut target = MysqlTarget::new("database", &settings(&url), &Place::Database { url: url.clone() }).unwrap();
@@ -86,7 +96,7 @@ fn what_a_server_lacks_is_found_before_anything_is_touched() {
     };
     let plan = inspect(&manifest);
     let obstacles = plan.obstacles.join("\n");
-    for word in ["utf8mb4_0900_ai_ci", "RocksDB", "11.4.2"] {
+    for word in ["utf8mb4_0900_ai_ci", "RocksDB", "11.4.2", "max_allowed_packet = 67108864"] {
         assert!(obstacles.contains(word), "{word}: {obstacles}");
     }
     assert!(!obstacles.contains("general_ci"), "{obstacles}");
@@ -100,12 +110,17 @@ fn what_a_server_lacks_is_found_before_anything_is_touched() {
 fn an_account_without_rights_to_restore_is_told_which() {
     let server = Server::shared();
     let (manifest, _) = small(server, "reader_only");
-    server.sql("", "CREATE OR REPLACE USER reader_only IDENTIFIED BY 'x'; GRANT SELECT ON reader_only.* TO reader_only");
+    server
+        .sql("", "CREATE OR REPLACE USER reader_only IDENTIFIED BY 'x'; GRANT SELECT ON reader_only.* TO reader_only");
     let url = server.url_of("reader_only", "x", "reader_only");
     let state = tempfile::tempdir().unwrap();
     let place = Place::Live { restore_id: id(), state_folder: state.path().to_owned() };
-    let plan = MysqlTarget::new("database", &settings(&url), &place).unwrap().inspect(&context(&vault::Silent), &manifest).unwrap();
-    assert!(plan.obstacles.iter().any(|line| line.contains("GRANT ALL ON `reader\\_only%`.*")), "{:?}", plan.obstacles);
+    let plan = MysqlTarget::new("database", &settings(&url), &place)
+        .unwrap()
+        .inspect(&context(&vault::Silent), &manifest)
+        .unwrap();
+    let obstacles = plan.obstacles.join("\n");
+    assert!(obstacles.contains("GRANT ALL ON `reader\\_only%`.*") && obstacles.contains("mysql.proc"), "{obstacles}");
 }
 
 #[test]
@@ -120,18 +135,19 @@ fn damage_is_an_error_and_never_a_smaller_database() {
         let mut target = MysqlTarget::new("database", &settings(&url), &Place::Database { url: url.clone() }).unwrap();
         fill(&mut target, &kept).map(|figures| manifest.differences(&figures))
     };
-    let find = |kept: &Kept, path: &str| kept.entries.iter().position(|(entry, _)| entry.path.to_string() == path).unwrap();
+    let find =
+        |kept: &Kept, path: &str| kept.entries.iter().position(|(entry, _)| entry.path.to_string() == path).unwrap();
     assert!(broken(&|kept| drop(kept.entries.remove(0))).is_err());
-    let lost = broken(&|kept| drop(kept.entries.remove(find(kept, "data/a.sql")))).unwrap();
+    let lost = broken(&|kept| drop(kept.entries.remove(find(kept, "2-data/a.sql")))).unwrap();
     assert!(lost[0].contains("table a"), "{lost:?}");
     let cut = broken(&|kept| {
-        let at = find(kept, "data/a.sql");
+        let at = find(kept, "2-data/a.sql");
         let bytes = &mut kept.entries[at].1;
         bytes.truncate(bytes.len() - 3);
     });
     assert_eq!(cut.unwrap_err().kind(), ErrorKind::Damaged);
     let changed = broken(&|kept| {
-        let at = find(kept, "data/a.sql");
+        let at = find(kept, "2-data/a.sql");
         kept.entries[at].1 = String::from_utf8(kept.entries[at].1.clone()).unwrap().replace('é', "è").into_bytes();
     });
     assert!(changed.unwrap()[0].contains("content differs"));

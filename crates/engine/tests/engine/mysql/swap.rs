@@ -84,7 +84,13 @@ impl<'a> Case<'a> {
     }
 
     fn databases(&self) -> String {
-        self.server.sql("", &format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '{}\\_\\_%'", self.database))
+        self.server.sql(
+            "",
+            &format!(
+                "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE '{}\\_\\_%'",
+                self.database
+            ),
+        )
     }
 }
 
@@ -101,7 +107,10 @@ fn a_swap_and_its_undo_exchange_everything_any_number_of_times() {
         target.swap(&quiet()).unwrap();
         assert_same(&case.dump(), &case.backed_up, "");
         target.swap(&quiet()).unwrap();
-        case.server.sql("swapped", "INSERT INTO customers (name) VALUES ('trigger'); DELETE FROM customers WHERE name = 'trigger'");
+        case.server.sql(
+            "swapped",
+            "INSERT INTO customers (name) VALUES ('trigger'); DELETE FROM customers WHERE name = 'trigger'",
+        );
         assert_eq!(case.server.sql("swapped", "SELECT COUNT(*) FROM log"), "3", "the trigger is there");
         case.server.sql("swapped", "DELETE FROM log WHERE n > 51; ALTER TABLE customers AUTO_INCREMENT = 52");
         assert_same(&case.dump(), &case.backed_up, "");
@@ -141,7 +150,10 @@ fn everything_a_database_can_hold_is_swapped_and_swapped_back() {
     torture(server, "torture_swap");
     let (manifest, kept) = backup(&server.url("torture_swap"), Export::Native);
     let before = server.dump("torture_swap");
-    server.sql("torture_swap", "DELETE FROM texts; DROP VIEW a_uses_b; DROP PROCEDURE `add é`; ALTER TABLE parts ADD COLUMN more INT");
+    server.sql(
+        "torture_swap",
+        "DELETE FROM texts; DROP VIEW a_uses_b; DROP PROCEDURE `add é`; ALTER TABLE parts ADD COLUMN more INT",
+    );
     let changed = server.dump("torture_swap");
     let state = tempfile::tempdir().unwrap();
     let place = Place::Live { restore_id: id(), state_folder: state.path().to_owned() };
@@ -172,7 +184,11 @@ fn connected_clients_are_named_and_nothing_is_touched_unless_they_may_be_ended()
     let case = Case::new(Server::shared(), "connected");
     let mut target = case.fill();
     let mut client = case.server.client("connected").args(["-e", "SELECT SLEEP(60)"]).spawn().unwrap();
-    while !case.server.sql("", "SELECT INFO FROM information_schema.PROCESSLIST WHERE DB = 'connected'").contains("SLEEP") {
+    while !case
+        .server
+        .sql("", "SELECT INFO FROM information_schema.PROCESSLIST WHERE DB = 'connected'")
+        .contains("SLEEP")
+    {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let error = target.swap(&quiet()).unwrap_err();
@@ -224,8 +240,10 @@ fn crash_at(case: &Case<'_>, step: &'static str, act: fn(&mut MysqlTarget, &targ
     let crashed = std::thread::scope(|scope| {
         scope
             .spawn(|| {
-                let listener =
-                    Listener { at: Some(Box::new(move |name| assert!(name != step, "crash here"))), ..Listener::default() };
+                let listener = Listener {
+                    at: Some(Box::new(move |name| assert!(name != step, "crash here"))),
+                    ..Listener::default()
+                };
                 act(&mut target, &context(&listener)).unwrap();
             })
             .join()
@@ -317,7 +335,11 @@ fn tables_chosen_by_name_are_exchanged_alone() {
     }
     target.finish(&quiet()).unwrap();
     target.swap(&quiet()).unwrap();
-    assert_eq!(case.server.sql("chosen", "SELECT COUNT(*) FROM orders; SELECT COUNT(*) FROM customers; SELECT n FROM now_there"), "2\n3\n1");
+    assert_eq!(
+        case.server
+            .sql("chosen", "SELECT COUNT(*) FROM orders; SELECT COUNT(*) FROM customers; SELECT n FROM now_there"),
+        "2\n3\n1"
+    );
     target.swap_back(&quiet()).unwrap();
     assert_same(&case.dump(), &case.changed, "");
 }

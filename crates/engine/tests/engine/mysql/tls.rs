@@ -23,10 +23,17 @@ fn tls_modes_do_what_they_say() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let arguments = [format!("--ssl-ca={}", file("ca.pem")), format!("--ssl-cert={}", file("server.pem")), format!("--ssl-key={}", file("server.key"))];
+    let arguments = [
+        format!("--ssl-ca={}", file("ca.pem")),
+        format!("--ssl-cert={}", file("server.pem")),
+        format!("--ssl-key={}", file("server.key")),
+    ];
     let server = Server::start(&arguments.each_ref().map(String::as_str));
     server.fresh("secure");
-    server.sql("secure", "CREATE TABLE a (id INT); CREATE USER certified IDENTIFIED BY 'x' REQUIRE X509; GRANT ALL ON *.* TO certified");
+    server.sql(
+        "secure",
+        "CREATE TABLE a (id INT); CREATE USER certified IDENTIFIED BY 'x' REQUIRE X509; GRANT ALL ON *.* TO certified",
+    );
     let try_url = |url: String| try_backup(&settings(&url), Export::Native).map(|_| ());
     let base = server.url("secure");
     for mode in ["preferred", "required", "disabled"] {
@@ -39,13 +46,15 @@ fn tls_modes_do_what_they_say() {
     assert!(try_url(format!("{base}?ssl-mode=verify_ca&ssl-ca={}", file("client.pem"))).is_err());
     let certified = server.url_of("certified", "x", "secure");
     assert_eq!(try_url(format!("{certified}?ssl-mode=required")).unwrap_err().kind(), ErrorKind::PermissionDenied);
-    try_url(format!("{certified}?ssl-mode=required&ssl-cert={}&ssl-key={}", file("client.pem"), file("client.key"))).unwrap();
+    try_url(format!("{certified}?ssl-mode=required&ssl-cert={}&ssl-key={}", file("client.pem"), file("client.key")))
+        .unwrap();
 }
 
 #[test]
 fn a_server_without_tls_is_refused_where_tls_is_required() {
     let server = Server::shared();
     server.fresh("insecure");
-    let error = try_backup(&settings(&format!("{}?ssl-mode=required", server.url("insecure"))), Export::Native).err().unwrap();
+    let error =
+        try_backup(&settings(&format!("{}?ssl-mode=required", server.url("insecure"))), Export::Native).err().unwrap();
     assert!(error.hint().contains("TLS"), "{error:?}");
 }

@@ -1,9 +1,11 @@
 //! PostgreSQL against a real server. `torture.sql` holds everything that a dump can get wrong.
 
 mod drills;
+mod generated;
 mod refusals;
 mod round_trip;
 mod swap;
+mod tls;
 
 use engine::config::component::ServerDatabaseSettings;
 use engine::manifest::{ComponentManifest, Export, Figures};

@@ -185,7 +185,7 @@ fn what_stands_in_a_restores_way_is_found_before_anything_is_touched() {
     assert!(obstacles(&other.url("new").replace("postgres@", "weak@")).contains("ALTER ROLE \"weak\" CREATEDB;"));
     let place = Place::Database { url: other.url("used") };
     let mut target = PostgresTarget::new("database", &settings(&other.url("used")), client(), place);
-    let layout = std::fs::read(unpacked.folder.path().join("layout.json")).unwrap();
+    let layout = std::fs::read(unpacked.folder.path().join("0-layout.json")).unwrap();
     let refused = target.entry(&super::context(&Silent), &unpacked.order[0], &mut layout.as_slice()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
     assert_eq!(other.sql("used", "SELECT count(*) FROM pg_class WHERE relname = 'orders'"), "0");
@@ -207,4 +207,80 @@ fn no_password_is_ever_shown() {
     backup_with(&settings(&url(":geheim")), Export::Native, false).unwrap();
     let pgpass = ClientSettings { pgpass: Some("127.0.0.1:*:*:locked:geheim\n".to_owned().into()), ..client() };
     assert_eq!(check_privileges(&settings(&url("")), &pgpass).unwrap(), Vec::<String>::new());
+}
+
+/// A writer whose server dies while it takes the first table.
+struct Killing<'a>(&'a Server);
+
+impl vault::EntryWriter for Killing<'_> {
+    fn write(
+        &mut self,
+        entry: &vault::Entry,
+        content: Option<&mut dyn vault::Content>,
+    ) -> engine::Result<vault::Outcome> {
+        let mut reader = content.unwrap().open().unwrap();
+        if entry.path.starts_with(b"2-data") || entry.path.as_bytes() == b"database.json" {
+            self.0.crash();
+        }
+        let bytes =
+            std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| vault::error::from_io("copying", e))?;
+        Ok(vault::Outcome::Stored { bytes, padded_bytes: 0 })
+    }
+
+    fn commit(self: Box<Self>, _manifest: &[u8]) -> engine::Result<vault::Committed> {
+        panic!("a backup that failed was committed")
+    }
+}
+
+#[test]
+fn a_server_that_dies_while_it_is_dumped_fails_the_backup() {
+    for export in [Export::Native, Export::Json] {
+        let mut server = Server::start();
+        server.sql("postgres", "CREATE TABLE a AS SELECT repeat('x', 1000) FROM generate_series(1, 60000)");
+        server.sql(
+            "postgres",
+            "CREATE TABLE b AS SELECT * FROM a; CREATE TABLE c AS SELECT * FROM a; CREATE TABLE d AS SELECT * FROM a",
+        );
+        let scratch = tempfile::tempdir().unwrap();
+        let context = Context {
+            progress: &Silent,
+            scratch: scratch.path(),
+            hash_key: HASH_KEY,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            deduplicating: false,
+        };
+        let mut source = PostgresSource::new("database", &settings(&server.url("postgres")), client(), export);
+        source.capture(&context).unwrap();
+        let error = source.read(&context, &mut Killing(&server)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database, "{error}");
+        server.kill();
+    }
+}
+
+#[test]
+fn a_restore_into_a_new_database_that_fails_takes_the_database_away() {
+    let server = Server::start();
+    shop(&server);
+    let unpacked = backup(&server.url("shop"), Export::Native);
+    for (path, broken) in [
+        ("5-post-data.sql", "CREATE INDEX nonsense;"),
+        ("2-data/0002-public.orders.copy", "1\n"),
+        ("0-layout.json", "{"),
+    ] {
+        let url = server.url("new");
+        let mut target = PostgresTarget::new("database", &settings(&url), client(), Place::Database { url });
+        let context = super::context(&Silent);
+        target.inspect(&context, &unpacked.manifest).unwrap();
+        let filled = unpacked.order.iter().try_for_each(|entry| {
+            let mut content = std::fs::read(unpacked.folder.path().join(entry.path.to_os_path())).unwrap();
+            if entry.path.as_bytes() == path.as_bytes() {
+                content = broken.into();
+            }
+            target.entry(&context, entry, &mut content.as_slice())
+        });
+        assert!(filled.and_then(|()| target.finish(&context)).is_err(), "{path}");
+        target.discard(&context).unwrap();
+        target.discard(&context).unwrap();
+        assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'new'"), "0", "{path}");
+    }
 }

@@ -142,6 +142,9 @@ fn killed_at_any_step_the_live_database_is_whole_and_the_next_call_ends_it() {
         let at = STEPS.iter().position(|name| *name == step).unwrap();
         let swappable = (3..6).contains(&at);
         assert_eq!(target.swap(&context(&Silent)).is_ok(), swappable, "{step}");
+        let discarded = step == "postgres.discarded";
+        assert_eq!(target.swap_back(&context(&Silent)).is_ok(), !discarded, "{step}");
+        assert_eq!(target.swap(&context(&Silent)).is_ok(), swappable, "{step}");
         if swappable {
             assert_eq!(state(&server), "backup 5000", "{step}");
             target.swap_back(&context(&Silent)).unwrap();
@@ -208,4 +211,52 @@ fn a_live_database_that_is_gone_is_made_again_and_undone_to_nothing() {
     assert_eq!(databases(&server), "crm__restoring_0123456789ab postgres");
     target.discard(&context(&Silent)).unwrap();
     assert_eq!(databases(&server), "postgres");
+}
+
+/// The live database as its owner sees it, who may neither make nor rename databases.
+fn live_of_owner(server: &Server, folder: &Path) -> PostgresTarget {
+    let place = Place::Live { restore_id: Id::parse(ID).unwrap(), state_folder: folder.to_owned() };
+    let url = server.url("crm").replace("postgres@", "owner@");
+    PostgresTarget::new("database", &settings(&url), client(), place)
+}
+
+#[test]
+fn where_renaming_is_not_permitted_the_restore_is_one_transaction() {
+    let server = Server::start();
+    server.sql("postgres", "CREATE ROLE owner LOGIN; CREATE ROLE guest; CREATE DATABASE crm OWNER owner");
+    server.sql("crm", "CREATE EXTENSION pg_trgm");
+    server.sql(
+        "crm",
+        "SET ROLE owner; CREATE TABLE state (word text PRIMARY KEY); INSERT INTO state VALUES ('backup');
+         CREATE TABLE rows AS SELECT generate_series(1, 5000) AS n; CREATE SCHEMA part; GRANT SELECT ON rows TO guest;
+         CREATE TYPE part.mood AS ENUM ('a'); CREATE TABLE part.moods (m part.mood, id serial UNIQUE);
+         CREATE VIEW part.seen AS SELECT * FROM rows; SELECT lo_from_bytea(5, 'x')",
+    );
+    let unpacked = backup(&server.url("crm"), Export::Native);
+    server.sql("crm", "UPDATE state SET word = 'live'; DELETE FROM rows WHERE n > 10; DROP SCHEMA part CASCADE; SET ROLE owner; CREATE TABLE later ()");
+    for step in ["postgres.loaded", "postgres.measured", "none"] {
+        let folder = tempfile::tempdir().unwrap();
+        let killed = catch_unwind(AssertUnwindSafe(|| {
+            let at = At(step, || panic!("killed at {step}"));
+            let mut target = live_of_owner(&server, folder.path());
+            let figures = fill(&mut target, &unpacked, &at).unwrap();
+            assert_eq!(unpacked.manifest.differences(&figures), Vec::<String>::new());
+            target.swap(&context(&at)).unwrap();
+        }));
+        let mut later = live_of_owner(&server, folder.path());
+        if step == "none" {
+            killed.unwrap();
+            later.swap(&context(&Silent)).unwrap();
+            assert_eq!(later.swap_back(&context(&Silent)).unwrap_err().kind(), ErrorKind::Refused);
+            assert_eq!(state(&server), "backup 5000");
+            let present = "SELECT to_regclass('later') IS NULL AND has_table_privilege('guest', 'rows', 'SELECT')";
+            assert_eq!(server.sql("crm", present), "t");
+        } else {
+            assert!(killed.is_err());
+            assert_eq!(later.swap(&context(&Silent)).unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(state(&server), "live 10");
+        }
+        later.discard(&context(&Silent)).unwrap();
+        assert_eq!(databases(&server), "crm postgres");
+    }
 }

@@ -156,6 +156,27 @@ fn rows_that_break_the_applications_rules_are_backed_up_with_a_warning() {
 }
 
 #[test]
+fn what_only_the_application_can_compare_is_backed_up_as_pages() {
+    for (was, is) in [
+        ("CREATE INDEX i ON t(a)", "CREATE INDEX i ON t(a COLLATE their_own)"),
+        ("CREATE INDEX i ON t(lower(a))", "CREATE INDEX i ON t(their_function(a))"),
+        ("CREATE TABLE t(a, CHECK (a > 0))", "CREATE TABLE t(a, CHECK (their_function(a) > 0))"),
+    ] {
+        let table = if was.contains("TABLE t") { "" } else { "CREATE TABLE t(a);" };
+        let (_folder, path) = database(&format!(
+            "{table} {was}; CREATE TABLE other(a); INSERT INTO other VALUES (1);
+             PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = '{is}' WHERE sql = '{was}';"
+        ));
+        let taken = backup(&path, Export::Native);
+        // SQLite itself passes over such a CHECK.
+        let warned = taken.manifest.warnings.iter().any(|line| line.contains("their_"));
+        assert!(warned || is.contains("CHECK"), "{is}: {:?}", taken.manifest.warnings);
+        restore_into(&tempfile::tempdir().unwrap().path().join("x"), &taken);
+        assert_eq!(try_backup(&path, Export::Json).err().unwrap().kind(), ErrorKind::Unsupported, "{is}");
+    }
+}
+
+#[test]
 fn assertions_read_one_value_and_end_in_time() {
     let (_folder, path) = database(ACCOUNTS);
     let ask = |sql: &str| query(&path, sql, Duration::from_millis(200));

@@ -26,11 +26,11 @@ pub enum Cutter<'g> {
 }
 
 impl<'g> Cutter<'g> {
-    /// A cutter for the hinted kind of content.
-    pub fn new(gear: &'g Gear, chunking: Chunking) -> Self {
+    /// A cutter for the hinted kind of content. Very large content gets larger blobs: each costs memory in the index.
+    pub fn new(gear: &'g Gear, chunking: Chunking, size_bytes: Option<u64>) -> Self {
         match chunking {
             Chunking::Content => Self::Content(gear.scan()),
-            Chunking::Pages { page_size_bytes } => Self::Pages(pages::Pages::new(page_size_bytes)),
+            Chunking::Pages { page_size_bytes } => Self::Pages(pages::Pages::new(page_size_bytes, size_bytes)),
             Chunking::Rows => Self::Rows(rows::Rows::new(gear)),
         }
     }
@@ -55,7 +55,7 @@ mod tests {
 
     /// Cuts `content` while it arrives in pieces of `step` bytes.
     pub(super) fn cuts(gear: &Gear, chunking: Chunking, content: &[u8], step: usize) -> Vec<usize> {
-        let mut cutter = Cutter::new(gear, chunking);
+        let mut cutter = Cutter::new(gear, chunking, None);
         let (mut start, mut end, mut cuts) = (0, 0, Vec::new());
         while start < content.len() {
             match cutter.next_cut(&content[start..end], end == content.len()) {

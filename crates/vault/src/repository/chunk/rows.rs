@@ -8,12 +8,13 @@
 
 use super::gear::Gear;
 
-/// About what a blob holds.
+/// About what a blob holds; after each of these lengths four times as much: a blob costs some 50 bytes of memory in every run
+/// from then on.
 const AVERAGE_BYTES: usize = 4096;
-/// No cut before.
-const MIN_BYTES: usize = 1024;
-/// A cut here at the latest.
-const MAX_BYTES: usize = 64 << 10;
+const LONG_BYTES: [u64; 2] = [4 << 30, 32 << 30];
+/// No cut before that part of the average, and none later than so many times it.
+const MIN_PART: usize = 4;
+const MAX_TIMES: usize = 16;
 /// How much of a row is looked at for its key.
 const KEY_BYTES_MAX: usize = 40;
 
@@ -24,32 +25,42 @@ pub struct Rows<'g> {
     position: usize,
     /// Where the current line began.
     line: usize,
+    /// Length of all blobs so far.
+    total_bytes: u64,
 }
 
 impl<'g> Rows<'g> {
     pub(super) const fn new(gear: &'g Gear) -> Self {
-        Self { gear, position: 0, line: 0 }
+        Self { gear, position: 0, line: 0, total_bytes: 0 }
+    }
+
+    fn average_bytes(&self) -> usize {
+        let steps = LONG_BYTES.iter().filter(|&&length| self.total_bytes >= length).count();
+        AVERAGE_BYTES << (2 * steps)
     }
 
     pub(super) fn next_cut(&mut self, bytes: &[u8]) -> Option<usize> {
-        let found = self.search(&bytes[..bytes.len().min(MAX_BYTES + KEY_BYTES_MAX)]);
-        let found = found.or_else(|| (bytes.len() >= MAX_BYTES + KEY_BYTES_MAX).then_some(MAX_BYTES));
-        if found.is_some() {
+        let max_bytes = self.average_bytes() * MAX_TIMES;
+        let found = self.search(&bytes[..bytes.len().min(max_bytes + KEY_BYTES_MAX)]);
+        let found = found.or_else(|| (bytes.len() >= max_bytes + KEY_BYTES_MAX).then_some(max_bytes));
+        if let Some(length) = found {
             (self.position, self.line) = (0, 0);
+            self.total_bytes += length as u64;
         }
         found
     }
 
     fn search(&mut self, bytes: &[u8]) -> Option<usize> {
+        let average_bytes = self.average_bytes();
         while let Some(offset) = bytes.get(self.position..)?.iter().position(|&byte| byte == b'\n') {
             let next = self.position + offset + 1;
             let key = bytes.get(next..next + KEY_BYTES_MAX)?;
-            if next > MAX_BYTES {
+            if next > average_bytes * MAX_TIMES {
                 return None;
             }
             let length = next - self.line;
             (self.position, self.line) = (next, next);
-            if next >= MIN_BYTES && self.ends_before(key, length) {
+            if next >= average_bytes / MIN_PART && self.ends_before(key, length) {
                 return Some(next);
             }
         }
@@ -57,13 +68,14 @@ impl<'g> Rows<'g> {
         None
     }
 
-    /// Cuts with a chance of `length` in the average.
+    /// Cuts with a chance of `length` in what is left of the average.
     fn ends_before(&self, row: &[u8], length: usize) -> bool {
         let separator = row.iter().skip(1).position(|byte| matches!(byte, b',' | b'\t' | b'\n'));
         let key = &row[..separator.map_or(row.len(), |at| at + 1)];
+        let average_bytes = self.average_bytes();
         let hash = blake3::keyed_hash(self.gear.row_key(), key);
         let draw = u32::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1], hash.as_bytes()[2], hash.as_bytes()[3]]);
-        u64::from(draw) * ((AVERAGE_BYTES - MIN_BYTES) as u64) < (length as u64) << 32
+        u64::from(draw) * ((average_bytes - average_bytes / MIN_PART) as u64) < (length as u64) << 32
     }
 }
 

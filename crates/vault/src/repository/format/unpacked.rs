@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 
 /// No document expands beyond this; restic's own index files stay below 8 MiB compressed.
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
+/// zstd's level: documents are mostly hexadecimal digits of hashes, which higher levels make longer, not shorter.
+const LEVEL: i32 = 1;
 /// What comes first in a compressed document.
 const ZSTD_ENCODING: u8 = 2;
 
@@ -15,7 +17,7 @@ pub fn encode(json: &[u8], compress: bool) -> Result<Vec<u8>> {
     }
     let mut plain = vec![ZSTD_ENCODING];
     plain.extend(
-        zstd::bulk::compress(json, zstd::DEFAULT_COMPRESSION_LEVEL)
+        zstd::bulk::compress(json, LEVEL)
             .map_err(|cause| Error::internal(format!("zstd refuses a document: {cause}")))?,
     );
     Ok(plain)

@@ -56,7 +56,7 @@ impl Repository {
         let snapshot = self.snapshot(snapshot)?;
         Ok(RepositoryReader {
             files: self.files.clone(),
-            index: Arc::new(self.load_index()?),
+            index: Arc::new(self.load_index(false)?),
             snapshot,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             _lock: lock,

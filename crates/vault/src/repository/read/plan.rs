@@ -132,17 +132,16 @@ impl<'a, S: FnMut(Batch) -> bool> Planner<'a, S> {
         self.push(Event::Entry(Entry { path: path.clone(), kind, metadata: metadata(node) }))
     }
 
-    /// The name under which a file with several came first, relative to the component.
+    /// The name under which a file with several came first.
     fn first_name(&mut self, node: &Node, path: &EntryPath) -> Option<EntryPath> {
         if node.links < 2 || node.inode == 0 {
             return None;
         }
-        let (component, within) = path.split_first();
-        let within = within.unwrap_or_else(|| path.clone());
+        let (component, _) = path.split_first();
         match self.linked.entry((component.to_vec(), node.device_id, node.inode)) {
             std::collections::hash_map::Entry::Occupied(first) => Some(first.get().clone()),
             std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(within);
+                place.insert(path.clone());
                 None
             }
         }

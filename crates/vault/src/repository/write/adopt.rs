@@ -8,20 +8,30 @@ use crate::repository::format::index_file::PackContent;
 use crate::repository::format::pack;
 use crate::repository::id::Id;
 use crate::repository::index::Index;
+use std::collections::HashMap;
 
 /// Bytes of a pack's end that are read first: enough for most headers.
 const TAIL_BYTES: u64 = 64 << 10;
 
+/// Packs in the store and their sizes.
+pub type Packs = HashMap<Id, u64>;
+
+/// Whether a pack is there with the size that it must have to hold these blobs.
+pub fn is_intact(packs: &Packs, id: Id, blobs: &[pack::PackedBlob]) -> bool {
+    packs.get(&id).is_some_and(|&size_bytes| size_bytes == pack::size_bytes(blobs))
+}
+
 /// Reads the headers of packs that no index lists. One that cannot be read is litter and left to `check` and `prune`.
-pub fn find(files: &Files, index: &Index) -> Result<Vec<PackContent>> {
+pub fn find(files: &Files, index: &Index, packs: &Packs) -> Result<Vec<PackContent>> {
     let mut found = Vec::new();
-    for (id, info) in files.list(FileKind::Pack)? {
+    for (&id, &size_bytes) in packs {
         if !index.knows_pack(id)
-            && let Some(blobs) = read_header(files, id, info.size_bytes)?
+            && let Some(blobs) = read_header(files, id, size_bytes)?
         {
             found.push((id, blobs));
         }
     }
+    found.sort_unstable_by_key(|(id, _)| *id);
     Ok(found)
 }
 

@@ -44,7 +44,7 @@ impl Feeder {
         chunking: Chunking,
         submit: Submit<'_>,
     ) -> Result<Taken> {
-        let mut cutter = Cutter::new(gear, chunking);
+        let mut cutter = Cutter::new(gear, chunking, size_bytes);
         let mut taken = Taken::default();
         let first = self.next;
         let mut start = self.batch.bytes.len();

@@ -206,7 +206,9 @@ impl Folders {
         match child {
             Child::Leaf(node) => node,
             Child::File(mut node, blobs) => {
-                node.content = blobs.get().cloned().unwrap_or_default();
+                // A file with one name is the only one that holds its blobs.
+                let content = Arc::try_unwrap(blobs).map_or_else(|shared| shared.get().cloned(), OnceLock::into_inner);
+                node.content = content.unwrap_or_default();
                 node
             }
             Child::Folder(mut node, number) => {

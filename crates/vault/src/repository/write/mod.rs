@@ -96,10 +96,16 @@ impl Repository {
     pub fn writer(&self, options: WriterOptions, progress: Arc<dyn Progress>) -> Result<RepositoryWriter> {
         let lock = self.lock(false)?;
         progress.step("repository locked");
-        let index = self.load_index()?;
-        let litter = adopt::find(&self.files, &index)?;
+        let packs = self.files.list(FileKind::Pack)?.into_iter().map(|(id, info)| (id, info.size_bytes)).collect();
+        // What an index lists but is not there, or not whole, is as good as unknown: it is stored again, and whatever snapshot
+        // missed it is mended.
+        let index = self.load_index_of(false, |pack, blobs| adopt::is_intact(&packs, pack, blobs))?;
+        let litter = adopt::find(&self.files, &index, &packs)?;
         let before = match options.parent {
-            Some(parent) if !options.force_reread => load_tree(&self.files, &index, self.snapshot(parent)?.tree)?,
+            Some(parent) if !options.force_reread => {
+                let root = self.snapshot(parent).and_then(|parent| load_tree(&self.files, &index, parent.tree));
+                forgive("the previous snapshot", root, progress.as_ref())?
+            }
             _ => Vec::new(),
         };
         let pipeline_options = PipelineOptions {
@@ -123,6 +129,17 @@ impl Repository {
             files: self.files.clone(),
             progress,
         })
+    }
+}
+
+/// What is damaged of the parent snapshot is as good as none: its files are read again, which mends it.
+fn forgive(what: &str, loaded: Result<Vec<Node>>, progress: &dyn Progress) -> Result<Vec<Node>> {
+    match loaded {
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound | ErrorKind::Truncated) => {
+            progress.warning(&format!("{what} cannot be read, so files are read anew: {error}"));
+            Ok(Vec::new())
+        }
+        other => other,
     }
 }
 
@@ -154,16 +171,9 @@ impl RepositoryWriter {
         self.folders.enter(node, before)
     }
 
-    /// A folder of the parent snapshot. A damaged one is as good as none: its files are read again, which mends it.
     fn load_before(&self, subtree: Id) -> Result<Vec<Node>> {
-        match self.pipeline.shared().with_index(|index| load_tree(&self.files, index, subtree)) {
-            Ok(nodes) => Ok(sorted(nodes)),
-            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound | ErrorKind::Truncated) => {
-                self.progress.warning(&format!("a folder of the previous snapshot is read anew: {error}"));
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error),
-        }
+        let loaded = self.pipeline.shared().with_index(|index| load_tree(&self.files, index, subtree));
+        forgive("a folder of the previous snapshot", loaded, self.progress.as_ref()).map(sorted)
     }
 
     fn write_directory(&mut self, entry: &Entry, node: Node) -> Result<()> {
@@ -237,9 +247,7 @@ impl RepositoryWriter {
     /// A further name of a file: the same content under the same inode, which is how restic knows one.
     fn write_hard_link(&mut self, entry: &Entry, target: &EntryPath) -> Result<Outcome> {
         self.enter_parents(&entry.path)?;
-        let (component, _) = entry.path.split_first();
-        let within = [component, b"/", target.as_bytes()].concat();
-        let Some(linked) = self.linked.get(&within).or_else(|| self.linked.get(target.as_bytes())) else {
+        let Some(linked) = self.linked.get(target.as_bytes()) else {
             return Err(Error::internal(format!(
                 "{} is a further name of {target}, which did not come before it as a file with several names",
                 entry.path
@@ -257,7 +265,11 @@ impl RepositoryWriter {
             let id = Id::of(&json);
             self.folders.finished(number, id);
             if !self.pipeline.shared().knows(id, super::format::pack::BlobKind::Tree) {
-                self.trees.bytes.extend_from_slice(&json);
+                if self.trees.bytes.is_empty() {
+                    self.trees.bytes = json;
+                } else {
+                    self.trees.bytes.extend_from_slice(&json);
+                }
                 self.trees.ends.push(self.trees.bytes.len());
                 if self.trees.bytes.len() >= TREE_BATCH_BYTES {
                     self.flush_trees()?;

@@ -9,71 +9,63 @@ use crate::repository::id::Id;
 const SAMPLED_BYTES_MIN: usize = 32 << 10;
 /// Bytes of each of the three samples.
 const SAMPLE_BYTES: usize = 4096;
-/// The level for blobs of a few pages or rows: higher ones gain under a hundredth there and cost twice the time.
-const SMALL_LEVEL: i32 = 1;
-const SMALL_BYTES: usize = 16 << 10;
+/// The level for trees, which are mostly hexadecimal digits of hashes: zstd's higher levels look for repetitions where there
+/// are none and make them longer, by a tenth.
+const TREE_LEVEL: i32 = 1;
+/// A buffer that a large blob has made longer is given back.
+const KEPT_BYTES_MAX: usize = 2 << 20;
 
-/// A worker's tools and the blob it sealed last.
-pub struct Packed {
-    compressor: Option<Compressors>,
-    nonces: Nonces,
+/// A worker's zstd contexts and what it compressed last.
+pub struct Compressor {
+    contexts: Option<Contexts>,
     compressed: Vec<u8>,
-    sealed: Vec<u8>,
+}
+
+struct Contexts {
+    data: zstd::bulk::Compressor<'static>,
+    trees: zstd::bulk::Compressor<'static>,
+}
+
+/// What of a blob is to be sealed.
+pub struct Content<'a> {
+    bytes: &'a [u8],
     uncompressed_length: Option<u32>,
 }
 
-struct Compressors {
-    normal: zstd::bulk::Compressor<'static>,
-    small: zstd::bulk::Compressor<'static>,
-}
-
-impl Packed {
-    /// Tools for zstd's `level`.
+impl Compressor {
+    /// Contexts for zstd's `level`.
     pub fn new(level: i32, compress: bool) -> Result<Self> {
         let make = |level| {
             zstd::bulk::Compressor::new(level).map_err(|cause| Error::internal(format!("zstd level {level}: {cause}")))
         };
-        let compressor = if compress {
-            Some(Compressors { normal: make(level)?, small: make(level.min(SMALL_LEVEL))? })
-        } else {
-            None
-        };
-        Ok(Self {
-            compressor,
-            nonces: Nonces::default(),
-            compressed: Vec::new(),
-            sealed: Vec::new(),
-            uncompressed_length: None,
-        })
+        let contexts =
+            if compress { Some(Contexts { data: make(level)?, trees: make(level.min(TREE_LEVEL))? }) } else { None };
+        Ok(Self { contexts, compressed: Vec::new() })
     }
 
-    /// Compresses where it helps, and seals.
-    pub fn seal(&mut self, key: &MasterKey, plain: &[u8]) -> Result<()> {
-        self.sealed.clear();
-        self.uncompressed_length = None;
-        let compressed = self.compress(plain)?;
-        let content = if compressed { self.compressed.as_slice() } else { plain };
-        key.seal_into(&mut self.nonces, content, &mut self.sealed)?;
-        if compressed {
-            self.uncompressed_length =
-                Some(u32::try_from(plain.len()).map_err(|_| Error::internal("a blob is too long"))?);
-        }
-        Ok(())
-    }
-
-    fn compress(&mut self, plain: &[u8]) -> Result<bool> {
-        let Some(compressors) = &mut self.compressor else { return Ok(false) };
+    /// Compresses a blob where that helps.
+    pub fn compress<'a>(&'a mut self, kind: BlobKind, plain: &'a [u8]) -> Result<Content<'a>> {
+        let length = u32::try_from(plain.len()).map_err(|_| Error::internal("a blob is too long"))?;
+        let as_it_is = Content { bytes: plain, uncompressed_length: None };
+        let Some(contexts) = &mut self.contexts else { return Ok(as_it_is) };
         if plain.is_empty() || looks_incompressible(plain) {
-            return Ok(false);
+            return Ok(as_it_is);
         }
-        let compressor = if plain.len() <= SMALL_BYTES { &mut compressors.small } else { &mut compressors.normal };
+        let context = match kind {
+            BlobKind::Data => &mut contexts.data,
+            BlobKind::Tree => &mut contexts.trees,
+        };
         self.compressed.clear();
+        self.compressed.shrink_to(KEPT_BYTES_MAX);
         self.compressed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
-        compressor
+        context
             .compress_to_buffer(plain, &mut self.compressed)
             .map_err(|cause| Error::internal(format!("zstd failed: {cause}")))?;
         // Four bytes more in the header and twenty in the index must be worth it.
-        Ok(self.compressed.len() + 24 < plain.len())
+        if self.compressed.len() + 24 >= plain.len() {
+            return Ok(as_it_is);
+        }
+        Ok(Content { bytes: &self.compressed, uncompressed_length: Some(length) })
     }
 }
 
@@ -107,10 +99,9 @@ pub struct FullPack {
 
 impl OpenPack {
     /// Takes the pack's content when the next blob has no room in it.
-    pub fn take_if_full(&mut self, next: &Packed, pack_size_bytes: usize) -> Option<FullPack> {
-        let full =
-            self.bytes.len() + next.sealed.len() > pack_size_bytes || self.blobs.len() >= BLOBS_MAX.min(64 << 10);
-        if full { self.take() } else { None }
+    pub fn take_if_full(&mut self, next: &Content<'_>, pack_size_bytes: usize) -> Option<FullPack> {
+        let full = self.bytes.len() + next.bytes.len() + OVERHEAD_BYTES > pack_size_bytes;
+        if full || self.blobs.len() >= BLOBS_MAX { self.take() } else { None }
     }
 
     /// Takes the pack's content, if there is any.
@@ -121,16 +112,29 @@ impl OpenPack {
         Some(FullPack { bytes: std::mem::take(&mut self.bytes), blobs: std::mem::take(&mut self.blobs) })
     }
 
-    /// Adds a sealed blob.
-    pub fn add(&mut self, id: Id, kind: BlobKind, packed: &Packed) {
+    /// Seals a blob into the pack.
+    pub fn add(
+        &mut self,
+        id: Id,
+        kind: BlobKind,
+        content: &Content<'_>,
+        sealing: (&MasterKey, &mut Nonces),
+        capacity_bytes: usize,
+    ) -> Result<()> {
+        if self.bytes.capacity() == 0 {
+            // All at once: growing would copy, and leave twice as much as is needed.
+            self.bytes.reserve_exact(capacity_bytes);
+        }
+        let offset = self.bytes.len();
+        sealing.0.seal_into(sealing.1, content.bytes, &mut self.bytes)?;
         self.blobs.push(PackedBlob {
             id,
             kind,
-            offset: self.bytes.len() as u32,
-            length: packed.sealed.len() as u32,
-            uncompressed_length: packed.uncompressed_length,
+            offset: offset as u32,
+            length: (self.bytes.len() - offset) as u32,
+            uncompressed_length: content.uncompressed_length,
         });
-        self.bytes.extend_from_slice(&packed.sealed);
+        Ok(())
     }
 
     /// Adds a blob that is sealed already, as it lies in another pack.
@@ -166,8 +170,8 @@ mod tests {
         assert!(!looks_incompressible(&b"some text that is like others ".repeat(5000)));
         let base64: Vec<u8> = random.iter().map(|byte| b'A' + byte % 64).collect();
         assert!(!looks_incompressible(&base64));
-        let mut packed = Packed::new(3, true).unwrap();
-        packed.seal(&MasterKey::generate().unwrap(), &base64).unwrap();
-        assert_eq!(packed.uncompressed_length, Some(100_000));
+        let mut compressor = Compressor::new(3, true).unwrap();
+        assert_eq!(compressor.compress(BlobKind::Data, &base64).unwrap().uncompressed_length, Some(100_000));
+        assert_eq!(compressor.compress(BlobKind::Data, &random).unwrap().uncompressed_length, None);
     }
 }

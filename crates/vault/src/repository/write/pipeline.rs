@@ -8,7 +8,7 @@
 //!
 //! With no threads everything happens on the caller's thread, in an order that a test can repeat.
 
-use super::packer::{FullPack, OpenPack, Packed};
+use super::packer::{Compressor, FullPack, OpenPack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::repository::crypto::{Nonces, fill_random};
@@ -27,6 +27,11 @@ use std::thread::JoinHandle;
 const BATCHES_WAITING: usize = 2;
 /// Open packs for data.
 const DATA_PACKS: usize = 2;
+
+/// A batch's buffer that a large blob has made longer is not used again.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+/// Room for the header of a pack of small blobs; one that needs more is moved once.
+const HEADER_ROOM_BYTES: usize = 128 << 10;
 
 /// Blobs on their way to a worker, one after the other in one buffer.
 #[derive(Default)]
@@ -334,7 +339,8 @@ pub fn split(packs: &[index_file::PackContent]) -> impl Iterator<Item = &[index_
 /// Does the work of one thread.
 struct Worker {
     shared: Arc<Shared>,
-    packed: Packed,
+    compressor: Compressor,
+    nonces: Nonces,
     uploads: Option<Sender<FullPack>>,
     /// Random bits that choose the open pack.
     lots: u64,
@@ -342,8 +348,8 @@ struct Worker {
 
 impl Worker {
     fn new(shared: Arc<Shared>, uploads: Option<Sender<FullPack>>) -> Result<Self> {
-        let packed = Packed::new(shared.options.level, shared.files.compress)?;
-        Ok(Self { shared, packed, uploads, lots: 1 })
+        let compressor = Compressor::new(shared.options.level, shared.files.compress)?;
+        Ok(Self { shared, compressor, nonces: Nonces::default(), uploads, lots: 1 })
     }
 
     fn run(&mut self, batches: &Receiver<Batch>, named: &Sender<Named>, buffers: &Sender<Vec<u8>>) {
@@ -361,7 +367,9 @@ impl Worker {
                 }
             }
             batch.bytes.clear();
-            let _ = buffers.try_send(batch.bytes);
+            if batch.bytes.capacity() <= KEPT_BYTES_MAX {
+                let _ = buffers.try_send(batch.bytes);
+            }
         }
     }
 
@@ -382,12 +390,14 @@ impl Worker {
     }
 
     fn pack(&mut self, id: Id, kind: BlobKind, plain: &[u8]) -> Result<()> {
-        self.packed.seal(&self.shared.files.key, plain)?;
         let place = if kind == BlobKind::Tree { DATA_PACKS } else { self.draw()? };
+        let content = self.compressor.compress(kind, plain)?;
+        let pack_size_bytes = self.shared.options.pack_size_bytes;
         let full = {
             let mut open = guard(&self.shared.open[place]);
-            let full = open.take_if_full(&self.packed, self.shared.options.pack_size_bytes);
-            open.add(id, kind, &self.packed);
+            let full = open.take_if_full(&content, pack_size_bytes);
+            let sealing = (&self.shared.files.key, &mut self.nonces);
+            open.add(id, kind, &content, sealing, pack_size_bytes + HEADER_ROOM_BYTES)?;
             full
         };
         full.map_or(Ok(()), |full| self.shared.hand_over(self.uploads.as_ref(), full))

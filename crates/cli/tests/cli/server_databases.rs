@@ -1,0 +1,77 @@
+//! PostgreSQL and MariaDB through the built binary: back up, prove, damage, restore, undo, in both exports and a repository.
+
+use crate::support::{App, KEY};
+
+const FILL: &str = "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR(80) NOT NULL, balance DECIMAL(12,2));
+    INSERT INTO customers VALUES (1, 'Zoë', 12.50), (2, 'Grace', NULL), (3, 'a\\b', -0.01);
+    CREATE INDEX customers_name ON customers (name);
+    CREATE VIEW rich AS SELECT * FROM customers WHERE balance > 10;";
+
+/// An application that has nothing but a database.
+fn app_of(url: &str) -> App {
+    let app = App::empty();
+    std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
+    app
+}
+
+/// `read` gives everything in the database as text; `run` changes it.
+fn whole_way(url: &str, read: &dyn Fn() -> String, run: &dyn Fn(&str)) {
+    let app = app_of(url);
+    let intact = read();
+    let archives = [app.backup(&[]), app.backup(&["--format", "json"]), app.backup(&["--format", "repository"]), {
+        let kind = if url.starts_with("postgres") { "postgres" } else { "mysql" };
+        app.configure(&format!("[components.database]\nkind = '{kind}'\nurl = '{url}'\nexport = 'json'\n"));
+        app.backup(&[])
+    }];
+    for record in &archives {
+        let id = record["id"].as_str().unwrap();
+        assert_eq!(record["state"], "succeeded", "{record}");
+        app.ok(&["verify", id]);
+        app.ok(&["drill", id]);
+        run("DELETE FROM customers WHERE id > 1");
+        let damaged = read();
+        assert_ne!(damaged, intact);
+        app.ok(&["restore", id, "--confirm", "CONFIRM_RESTORE"]);
+        assert_eq!(read(), intact);
+        app.ok(&["undo", "latest"]);
+        assert_eq!(read(), damaged);
+        app.ok(&["restore", id, "--confirm", "CONFIRM_RESTORE"]);
+        assert_eq!(read(), intact);
+    }
+    let everything = format!("{:?}", app.run(&["show", "latest"])) + &format!("{:?}", app.run(&["config", "show"]));
+    assert!(!everything.contains("s3cr3t"), "{everything}");
+    let doctor = app.run(&["doctor"]);
+    assert!(doctor.stdout.contains("the server answers"), "{doctor:?}");
+}
+
+#[test]
+fn postgresql_the_whole_way() {
+    let server = testkit::postgres::Server::start();
+    server.sql("postgres", "CREATE DATABASE crm");
+    server.sql("crm", FILL);
+    let read = || server.sql("crm", "SELECT * FROM customers ORDER BY id; SELECT count(*) FROM rich");
+    whole_way(&server.url("crm"), &read, &|sql| {
+        server.sql("crm", sql);
+    });
+}
+
+#[test]
+fn mariadb_the_whole_way() {
+    let server = testkit::mariadb::Server::start(&[]);
+    server.fresh("crm");
+    server.sql("crm", FILL);
+    let read = || server.sql("crm", "SELECT * FROM customers ORDER BY id; SELECT count(*) FROM rich");
+    whole_way(&server.url("crm"), &read, &|sql| {
+        server.sql("crm", sql);
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_one_clear_error() {
+    for url in ["postgresql://crm:s3cr3t@127.0.0.1:1/crm", "mysql://crm:s3cr3t@127.0.0.1:1/crm"] {
+        let app = app_of(url);
+        let outcome = app.run(&["backup", "--json"]);
+        assert_eq!((outcome.exit, outcome.error_code().as_str()), (1, "database"), "{outcome:?}");
+        assert!(!outcome.stderr.contains("s3cr3t"), "{outcome:?}");
+    }
+}

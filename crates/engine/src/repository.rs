@@ -1,0 +1,192 @@
+//! The repository of a room: `repository` in the backup folder, in restic's format, opened by the same key as archives.
+//!
+//! Each backup of the format `repository` is a snapshot, with its manifest as `manifest.json` in the snapshot's root and its
+//! id, plan and tier as tags: the snapshots alone make the catalog anew. Stock `restic` opens it with the key's 64 digits as
+//! the password.
+
+use crate::backup::Job;
+use crate::catalog::backups::BackupRecord;
+use crate::id::Id;
+use crate::manifest::Manifest;
+use crate::room::Room;
+use crate::storage::{self, Location};
+use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vault::repository::{
+    self as vault_repository, Environment, Options, PruneOptions, Repository, Secret, Snapshot, WriterOptions,
+};
+use vault::store::LocalStore;
+use vault::{EntryReader, EntryWriter, Key, Progress, Timestamp};
+
+const FOLDER: &str = "repository";
+const ID_TAG: &str = "id:";
+
+/// The folder of a room's repository.
+pub fn folder(room: &Room) -> PathBuf {
+    room.config.backup_dir.join(FOLDER)
+}
+
+/// A room's repository, if it has one.
+pub fn existing(room: &Room) -> Result<Option<Repository>> {
+    let folder = folder(room);
+    if folder.join("config").exists() { open(room, &folder).map(Some) } else { Ok(None) }
+}
+
+fn open(room: &Room, folder: &Path) -> Result<Repository> {
+    let keys = room.keys();
+    if keys.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NoKey,
+            format!("the repository {} is encrypted and there is no key", folder.display()),
+            "Give the key that was in use when it was made (BACKUP_ENCRYPTION_KEY); the recovery kit has it.",
+        ));
+    }
+    let store = Arc::new(LocalStore::open(folder)?);
+    Repository::open(store, Secret::Keys(&keys), environment(room), Options::default())
+}
+
+fn environment(room: &Room) -> Environment {
+    let clock = room.clock.clone();
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let now = move || {
+        let now = clock.now();
+        Timestamp { seconds: now.as_second(), nanoseconds: now.subsec_nanosecond().unsigned_abs() }
+    };
+    Environment::new(hostname, "strongroom", now)
+}
+
+/// Begins a backup in the repository, which is made if need be.
+pub fn create(room: &Room, job: &Job, progress: &Arc<dyn Progress>) -> Result<Box<dyn EntryWriter>> {
+    let key = job.key.as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorKind::NoKey,
+            "a repository is always encrypted, but backups are configured to be written plainly",
+            "Make a key with `strongroom key generate`, or use the format tar.",
+        )
+    })?;
+    let repository = match existing(room)? {
+        Some(repository) => repository,
+        None => make(room, key)?,
+    };
+    let plan = format!("plan:{}", job.plan);
+    let parent = repository.list()?.0.into_iter().rev().find(|snapshot| snapshot.tags.contains(&plan));
+    let options = WriterOptions {
+        parent: parent.map(|parent| parent.id),
+        tags: vec!["strongroom".to_owned(), plan, format!("tier:{}", job.tier.name()), format!("{ID_TAG}{}", job.id)],
+        paths: job.components.iter().map(|component| format!("/{}", component.name)).collect(),
+        force_reread: job.force_reread,
+        ..WriterOptions::default()
+    };
+    Ok(Box::new(repository.writer(options, progress.clone())?))
+}
+
+fn make(room: &Room, key: &Key) -> Result<Repository> {
+    let store = Arc::new(LocalStore::create_root(folder(room))?);
+    Repository::init(store, key, environment(room), Options::default())
+}
+
+/// Opens a snapshot for reading.
+pub fn read(room: &Room, folder: &Path, snapshot: &str) -> Result<Box<dyn EntryReader>> {
+    let repository = open(room, folder)?;
+    Ok(Box::new(repository.reader(find(&repository, snapshot)?)?))
+}
+
+/// A snapshot by its id, or by the beginning of it.
+fn find(repository: &Repository, digits: &str) -> Result<vault_repository::Id> {
+    if digits.len() == 64 {
+        return vault_repository::Id::parse(digits);
+    }
+    let mut fitting = repository.list()?.0.into_iter().filter(|snapshot| snapshot.id.to_hex().starts_with(digits));
+    match (fitting.next(), fitting.next()) {
+        (Some(snapshot), None) => Ok(snapshot.id),
+        (None, _) => Err(no_snapshot(digits)),
+        _ => Err(Error::new(ErrorKind::Usage, format!("several snapshots begin with {digits}"), "Give more digits.")),
+    }
+}
+
+fn no_snapshot(digits: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("the repository has no snapshot {digits}"),
+        "`strongroom list` shows the backups and where they lie.",
+    )
+}
+
+/// Fails when a snapshot is not there.
+pub fn stat(room: &Room, folder: &Path, snapshot: &str) -> Result<()> {
+    let repository = open(room, folder)?;
+    repository.snapshot(find(&repository, snapshot)?).map(drop)
+}
+
+/// Takes a snapshot out of the repository. Its bytes go with the next cleanup.
+pub fn forget(room: &Room, folder: &Path, snapshot: &str) -> Result<()> {
+    let repository = open(room, folder)?;
+    match find(&repository, snapshot) {
+        Ok(id) => repository.forget(&[id]),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The record and manifest of each backup in the repository; an error for each snapshot that has none.
+pub fn backups(room: &Room) -> Result<Vec<Result<(BackupRecord, Manifest)>>> {
+    let Some(repository) = existing(room)? else { return Ok(Vec::new()) };
+    let ours = |snapshot: &Snapshot| snapshot.tags.iter().any(|tag| tag.starts_with(ID_TAG));
+    let snapshots = repository.list()?.0;
+    Ok(snapshots.iter().filter(|snapshot| ours(snapshot)).map(|snapshot| backup(room, &repository, snapshot)).collect())
+}
+
+/// The backup of this id, if it came to its snapshot.
+pub fn backup_of(room: &Room, id: &Id) -> Result<Option<(BackupRecord, Manifest)>> {
+    let Some(repository) = existing(room)? else { return Ok(None) };
+    let tag = format!("{ID_TAG}{id}");
+    let snapshot = repository.list()?.0.into_iter().find(|snapshot| snapshot.tags.contains(&tag));
+    snapshot.map(|snapshot| backup(room, &repository, &snapshot)).transpose()
+}
+
+fn backup(room: &Room, repository: &Repository, snapshot: &Snapshot) -> Result<(BackupRecord, Manifest)> {
+    let manifest = storage::read_manifest(&mut repository.reader(snapshot.id)?)?;
+    let location = Location::Snapshot { repository: folder(room), snapshot: snapshot.id.to_hex() };
+    let bytes = manifest.components.iter().map(|component| component.bytes).sum();
+    let record = BackupRecord::from_manifest(&manifest, location.text(), bytes, room.now());
+    Ok((record, manifest))
+}
+
+/// What a cleanup of the repository came to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pruned {
+    /// Packs that nothing uses any more, marked to go after a day.
+    pub marked_packs: usize,
+    /// Packs that were marked before and are gone now.
+    pub removed_packs: usize,
+    /// Bytes of those.
+    pub removed_bytes: u64,
+    /// Why nothing was removed although something was due.
+    pub postponed: Option<String>,
+}
+
+/// Marks what no snapshot uses, and removes what was marked a day ago; `None` without a repository.
+pub fn prune(room: &Room, progress: &Arc<dyn Progress>) -> Result<Option<Pruned>> {
+    let Some(repository) = existing(room)? else { return Ok(None) };
+    let plan = repository.prune_plan(&PruneOptions::default())?;
+    let outcome = repository.prune(&plan, progress.as_ref())?;
+    Ok(Some(Pruned {
+        marked_packs: outcome.marked_packs,
+        removed_packs: outcome.removed_packs,
+        removed_bytes: outcome.removed_bytes,
+        postponed: outcome.postponed,
+    }))
+}
+
+/// Lets a further key open the repository, where there is one.
+pub fn add_key(room: &Room, new: &Key) -> Result<()> {
+    existing(room)?.map_or(Ok(()), |repository| repository.add_key(new).map(drop))
+}
+
+/// Withdraws a key of which `remaining` takes the place.
+pub fn remove_key(room: &Room, old: &Key, remaining: &Key) -> Result<()> {
+    existing(room)?.map_or(Ok(()), |repository| repository.remove_key(old, std::slice::from_ref(remaining)))
+}
