@@ -113,13 +113,27 @@ fn complete(document: &mut Document) {
         .description("Whatever goes wrong")
         .content("application/json", Content::new(Some(Ref::from_schema_name("Failure"))))
         .build();
-    for item in document.paths.paths.values_mut() {
-        let operations =
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch, &mut item.head];
-        for operation in operations.into_iter().flatten() {
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+            ("head", &mut item.head),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             operation.responses.responses.insert("default".to_owned(), failure.clone().into());
         }
     }
+}
+
+/// Unique in the document, as `OpenAPI` demands: generators name their types by it. The handlers' names are not.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty() && *word != "api");
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// Which page.

@@ -1,0 +1,22 @@
+import { notifications } from '@mantine/notifications';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+
+interface Options<In, Out> {
+  run: (input: In) => Promise<Out>;
+  /** Told when it is done; nothing when the page shows it by itself. */
+  done?: (result: Out) => string;
+  after?: (result: Out) => void;
+}
+
+/** Something that changes the service. Everything that is shown is asked for again afterwards. */
+export function useAction<In = void, Out = unknown>({ run, done, after }: Options<In, Out>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: run,
+    onSuccess: (result) => {
+      if (done) notifications.show({ message: done(result), autoClose: 6000 });
+      after?.(result);
+      void client.invalidateQueries();
+    },
+  });
+}

@@ -1,0 +1,35 @@
+import { SimpleGrid, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { statisticsQuery } from '../../api/queries';
+import { BarChart } from '../../charts/BarChart';
+import { Loaded } from '../../components/Loaded';
+import { Panel } from '../../components/Panel';
+import { bytes, duration, plural } from '../../lib/format';
+
+const DAYS = 90;
+
+/** Growth and durations over the last days, and when the disk will be full. */
+export function Charts() {
+  const query = useQuery(statisticsQuery(DAYS));
+  return (
+    <Loaded query={query} what="the charts">
+      {({ days, growthBytesPerDay, fullInDays }) => (
+        <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
+          <Panel title="Storage used">
+            <BarChart label="Storage used by day" bars={days.map((day) => ({ date: day.date, value: day.totalBytes }))} format={bytes} />
+            <Text size="sm" c="dimmed">
+              {growthBytesPerDay > 0 ? `Grows by ${bytes(growthBytesPerDay)} a day. ` : 'Does not grow. '}
+              {fullInDays != null && `At this pace the disk is full in ${plural(fullInDays, 'day')}.`}
+            </Text>
+          </Panel>
+          <Panel title="Longest run of the day">
+            <BarChart label="Longest run by day" bars={days.map((day) => ({ date: day.date, value: day.durationMsMax }))} format={duration} />
+            <Text size="sm" c="dimmed">
+              Over the last {DAYS} days; days without a backup are left out.
+            </Text>
+          </Panel>
+        </SimpleGrid>
+      )}
+    </Loaded>
+  );
+}

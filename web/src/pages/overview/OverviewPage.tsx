@@ -1,0 +1,44 @@
+import { Button, SimpleGrid } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link } from 'react-router';
+import { overviewQuery } from '../../api/queries';
+import { Icon } from '../../components/Icon';
+import { Loaded } from '../../components/Loaded';
+import { PageHeader } from '../../components/PageHeader';
+import { Charts } from './Charts';
+import { Doctor } from './Doctor';
+import { Figures } from './Figures';
+import { PlanCard } from './PlanCard';
+import { byPlan } from './plans';
+import { Verdict } from './Verdict';
+
+export default function OverviewPage() {
+  const query = useQuery(overviewQuery);
+  return (
+    <>
+      <PageHeader title="Overview">
+        <Button component={Link} to="/backups?create" leftSection={<Icon name="plus" />}>
+          Back up now
+        </Button>
+        <Button component={Link} to="/restore" variant="default" leftSection={<Icon name="restore" />}>
+          Restore
+        </Button>
+      </PageHeader>
+      <Loaded query={query} what="how everything stands">
+        {(status) => (
+          <>
+            <Verdict status={status} />
+            <Figures status={status} />
+            <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="lg">
+              {byPlan(status.plans).map((plan) => (
+                <PlanCard key={plan.name} plan={plan} />
+              ))}
+            </SimpleGrid>
+          </>
+        )}
+      </Loaded>
+      <Charts />
+      <Doctor />
+    </>
+  );
+}

@@ -1,0 +1,32 @@
+import { SimpleGrid } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { schedulesQuery } from '../../api/queries';
+import type { ScheduleView } from '../../api/types';
+import { Loaded } from '../../components/Loaded';
+import { PageHeader } from '../../components/PageHeader';
+import { ScheduleStrip } from '../../components/ScheduleStrip';
+import { browserZone } from '../../lib/format';
+import { EditDialog } from './EditDialog';
+import { ScheduleCard } from './ScheduleCard';
+
+export default function SchedulesPage() {
+  const query = useQuery(schedulesQuery);
+  const [edited, setEdited] = useState<ScheduleView>();
+  return (
+    <Loaded query={query} what="the schedules">
+      {({ schedules, timezone }) => (
+        <>
+          <PageHeader title="Schedules" lead={`Expressions are read in ${timezone}; times are shown in your zone, ${browserZone}.`} />
+          <ScheduleStrip />
+          <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }} spacing="lg">
+            {schedules.map((schedule) => (
+              <ScheduleCard key={`${schedule.plan} ${schedule.task}`} schedule={schedule} zone={timezone} onEdit={() => setEdited(schedule)} />
+            ))}
+          </SimpleGrid>
+          {edited && <EditDialog schedule={edited} zone={timezone} onClose={() => setEdited(undefined)} />}
+        </>
+      )}
+    </Loaded>
+  );
+}

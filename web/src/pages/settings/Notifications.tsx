@@ -1,0 +1,65 @@
+import { Button, Stack } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { api, unwrap } from '../../api/client';
+import { channelsQuery } from '../../api/queries';
+import { Empty } from '../../components/Empty';
+import { ErrorNotice } from '../../components/ErrorNotice';
+import { Loaded } from '../../components/Loaded';
+import { Notice } from '../../components/Notice';
+import { Table } from '../../components/Table';
+import { useAction } from '../../hooks/useAction';
+import { useSession } from '../../hooks/useSession';
+
+/** Where messages go, and whether they arrive. */
+export function Notifications() {
+  const { isAdmin } = useSession();
+  const query = useQuery(channelsQuery);
+  const test = useAction({
+    run: (channel: string) => unwrap(api.POST('/api/notifications/test', { body: { channel } })),
+  });
+  const email = useAction({ run: () => unwrap(api.POST('/api/backup/test-email')) });
+  const sent = test.data ?? email.data;
+  const error = test.error ?? email.error;
+  return (
+    <Stack>
+      {isAdmin && (
+        <Button variant="default" w="fit-content" loading={email.isPending} onClick={() => email.mutate()}>
+          Send a test e-mail
+        </Button>
+      )}
+      {error && <ErrorNotice error={error} />}
+      {sent && !error && <Notice tone="info" title={`The test to ${sent.channel} was taken: ${sent.message}`} live />}
+      <Loaded query={query} what="the channels">
+        {({ channels }) =>
+          channels.length === 0 ? (
+            <Empty title="Nobody is told when a backup fails">
+              <p>Set BACKUP_EMAIL_ENABLED, SMTP_HOST and BACKUP_EMAIL_TO, or a web hook, and reload the configuration.</p>
+            </Empty>
+          ) : (
+            <Table
+              label="Channels"
+              rows={channels}
+              rowKey={(channel) => channel.name}
+              columns={[
+                { key: 'name', label: 'Channel', cell: ({ name, kind }) => (name === kind ? name : `${name} (${kind})`) },
+                { key: 'target', label: 'To', cell: ({ target }) => target },
+                { key: 'events', label: 'About', cell: ({ events }) => events.join(', ') },
+                { key: 'trouble', label: 'Trouble', cell: ({ lastError }) => lastError ?? 'None' },
+                {
+                  key: 'test',
+                  label: 'Test',
+                  cell: ({ name }) =>
+                    isAdmin && (
+                      <Button size="compact-sm" variant="default" aria-label={`Test ${name}`} loading={test.isPending} onClick={() => test.mutate(name)}>
+                        Test
+                      </Button>
+                    ),
+                },
+              ]}
+            />
+          )
+        }
+      </Loaded>
+    </Stack>
+  );
+}
