@@ -7,9 +7,12 @@ use vault::ErrorKind;
 
 fn small(server: &Server, database: &str) -> (ComponentManifest, Kept) {
     server.fresh(database);
-    server.sql(database, "CREATE TABLE a (id INT PRIMARY KEY, t TEXT); INSERT INTO a VALUES (1, 'é'), (2, NULL); CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM a");
-    // The event must not run before it is backed up.
-    server.sql(database, "ALTER EVENT e DISABLE; REPLACE INTO a VALUES (1, 'é'), (2, NULL)");
+    // Disabled from the start: it must not run before it is backed up.
+    server.sql(
+        database,
+        "CREATE TABLE a (id INT PRIMARY KEY, t TEXT); INSERT INTO a VALUES (1, 'é'), (2, NULL);
+         CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DISABLE DO DELETE FROM a",
+    );
     backup(&server.url(database), Export::Native)
 }
 
