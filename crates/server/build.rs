@@ -22,7 +22,9 @@ fn main() {
     }
     if let Err(why) = npm(&web, &["ci", "--no-audit", "--no-fund"]).and_then(|()| npm(&web, &["run", "build"])) {
         println!("cargo:warning=The dashboard was not built: {why}. The program works without its pages, and says so.");
-        println!("cargo:warning=Install Node.js 20.19 or newer, run `npm ci && npm run build` in web/, and build again.");
+        println!(
+            "cargo:warning=Install Node.js 20.19 or newer, run `npm ci && npm run build` in web/, and build again."
+        );
     }
 }
 
