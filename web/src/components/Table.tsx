@@ -7,6 +7,8 @@ export interface Column<Row> {
   label: string;
   cell: (row: Row) => ReactNode;
   numeric?: boolean;
+  /** Paths, hashes and the like: may be broken anywhere. */
+  breaks?: boolean;
   /** Rows can be sorted by it. */
   sortable?: boolean;
 }
@@ -51,8 +53,8 @@ export function Table<Row>({ label, columns, rows, rowKey, sort, onSort }: Props
       <tbody role="rowgroup">
         {rows.map((row) => (
           <tr key={rowKey(row)} role="row">
-            {columns.map(({ key, label: name, cell, numeric }) => (
-              <td key={key} role="cell" data-label={name} data-numeric={numeric}>
+            {columns.map(({ key, label: name, cell, numeric, breaks }) => (
+              <td key={key} role="cell" data-label={name} data-numeric={numeric} data-breaks={breaks}>
                 {cell(row)}
               </td>
             ))}

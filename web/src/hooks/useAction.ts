@@ -14,7 +14,11 @@ export function useAction<In = void, Out = unknown>({ run, done, after }: Option
   return useMutation({
     mutationFn: run,
     onSuccess: (result) => {
-      if (done) notifications.show({ message: done(result), autoClose: 6000 });
+      if (done) notifications.show({
+          message: done(result),
+          autoClose: 6000,
+          closeButtonProps: { 'aria-label': 'Dismiss' },
+        });
       after?.(result);
       void client.invalidateQueries();
     },

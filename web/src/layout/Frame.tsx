@@ -35,8 +35,8 @@ export function Frame({ me }: { me: Schemas['Me'] }) {
   const signOut = useAction({
     run: () => unwrap(api.DELETE('/api/session')),
     after: () => {
-      queryClient.clear();
       queryClient.setQueryData(sessionQuery.queryKey, null);
+      queryClient.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
     },
   });
   const offline = overview.error instanceof ApiError && overview.error.code === 'offline';

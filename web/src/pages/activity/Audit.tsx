@@ -69,11 +69,11 @@ export function Audit() {
                 columns={[
                   { key: 'seq', label: 'No.', cell: ({ seq }) => seq },
                   { key: 'at', label: 'When', cell: ({ at }) => <Time at={at} /> },
-                  { key: 'actor', label: 'Who', cell: ({ actor, origin }) => `${actor} (${origin})` },
+                  { key: 'actor', label: 'Who', breaks: true, cell: ({ actor, origin }) => `${actor} (${origin})` },
                   { key: 'action', label: 'What', cell: ({ action }) => action },
-                  { key: 'subject', label: 'To what', cell: ({ subject }) => subject },
+                  { key: 'subject', label: 'To what', breaks: true, cell: ({ subject }) => subject },
                   { key: 'outcome', label: 'Outcome', cell: ({ outcome }) => <Status {...OUTCOMES[outcome]!} /> },
-                  { key: 'hash', label: 'Hash', cell: ({ hash }) => <code>{shortHash(hash)}</code> },
+                  { key: 'hash', label: 'Hash', breaks: true, cell: ({ hash }) => <code>{shortHash(hash)}</code> },
                 ]}
               />
               {query.hasNextPage && (

@@ -39,7 +39,7 @@ export function Jobs() {
                   cell: ({ startedAt, finishedAt }) =>
                     startedAt && finishedAt ? duration(new Date(finishedAt).getTime() - new Date(startedAt).getTime()) : '–',
                 },
-                { key: 'note', label: 'Note', cell: ({ error }) => error && `${error.message}. ${error.hint}` },
+                { key: 'note', label: 'Note', breaks: true, cell: ({ error }) => error && `${error.message}. ${error.hint}` },
               ]}
             />
             {total > JOBS_PER_PAGE && (

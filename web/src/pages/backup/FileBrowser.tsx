@@ -58,7 +58,7 @@ export function FileBrowser({ id }: { id: string }) {
                 rows={files}
                 rowKey={(file) => file.path}
                 columns={[
-                  { key: 'name', label: 'Name', cell: (file) => <Name file={file} full={search !== ''} onOpen={open} /> },
+                  { key: 'name', label: 'Name', breaks: true, cell: (file) => <Name file={file} full={search !== ''} onOpen={open} /> },
                   { key: 'size', label: 'Size', numeric: true, cell: ({ sizeBytes }) => (sizeBytes == null ? '' : bytes(sizeBytes)) },
                   { key: 'modified', label: 'Modified', cell: ({ modifiedAt }) => (modifiedAt ? <Time at={modifiedAt} /> : '') },
                   { key: 'get', label: 'Download', cell: (file) => isAdmin && file.kind === 'file' && <Download id={id} file={file} /> },

@@ -3,7 +3,6 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 import type { Backup } from '../../api/types';
 import { Empty } from '../../components/Empty';
-import { Icon } from '../../components/Icon';
 import { Status } from '../../components/Status';
 import { Table, type Column, type Sort } from '../../components/Table';
 import { Time } from '../../components/Time';
@@ -42,7 +41,7 @@ const COLUMNS: Column<Backup>[] = [
   {
     key: 'pinned',
     label: 'Pinned',
-    cell: ({ pinned }) => (pinned ? <Icon name="pin" size={16} /> : <span className="only-read">no</span>),
+    cell: ({ pinned }) => (pinned ? <Status tone="idle" icon="pin" label="Pinned" /> : 'No'),
   },
 ];
 

@@ -24,7 +24,7 @@ export default function BackupsPage() {
   const [search, setSearch] = useState('');
   const query = useInfiniteQuery(backupsQuery(filter, PER_PAGE));
   const plans = useQuery(plansQuery);
-  const creating = params.has('create');
+  const creating = isAdmin && params.has('create');
   return (
     <>
       <PageHeader title="Backups">

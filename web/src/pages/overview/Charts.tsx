@@ -18,7 +18,7 @@ export function Charts() {
           <Panel title="Storage used">
             <BarChart label="Storage used by day" bars={days.map((day) => ({ date: day.date, value: day.totalBytes }))} format={bytes} />
             <Text size="sm" c="dimmed">
-              {growthBytesPerDay > 0 ? `Grows by ${bytes(growthBytesPerDay)} a day. ` : 'Does not grow. '}
+              {growthText(days.length, growthBytesPerDay)}
               {fullInDays != null && `At this pace the disk is full in ${plural(fullInDays, 'day')}.`}
             </Text>
           </Panel>
@@ -32,4 +32,10 @@ export function Charts() {
       )}
     </Loaded>
   );
+}
+
+/** One day says nothing about growth. */
+function growthText(days: number, bytesPerDay: number): string {
+  if (days < 2) return 'Growth and forecast show after a second day with backups. ';
+  return bytesPerDay > 0 ? `Grows by ${bytes(bytesPerDay)} a day. ` : 'Does not grow. ';
 }

@@ -1,9 +1,10 @@
+import { Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { doctorQuery } from '../../api/queries';
 import { Notice } from '../../components/Notice';
 import { Panel } from '../../components/Panel';
 import { useSession } from '../../hooks/useSession';
-import { Stack } from '@mantine/core';
+import { capital } from '../../lib/format';
 
 /** What will go wrong before it does; shows nothing when all is well. */
 export function Doctor() {
@@ -15,7 +16,7 @@ export function Doctor() {
     <Panel title="Worth a look">
       <Stack gap="sm">
         {findings.map((finding) => (
-          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={finding.message}>
+          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={capital(finding.message)}>
             {finding.remedy && <p>{finding.remedy}</p>}
           </Notice>
         ))}

@@ -5,6 +5,7 @@ import { overviewQuery } from '../../api/queries';
 import { Icon } from '../../components/Icon';
 import { Loaded } from '../../components/Loaded';
 import { PageHeader } from '../../components/PageHeader';
+import { useSession } from '../../hooks/useSession';
 import { Charts } from './Charts';
 import { Doctor } from './Doctor';
 import { Figures } from './Figures';
@@ -13,23 +14,28 @@ import { byPlan } from './plans';
 import { Verdict } from './Verdict';
 
 export default function OverviewPage() {
+  const { isAdmin } = useSession();
   const query = useQuery(overviewQuery);
   return (
     <>
       <PageHeader title="Overview">
-        <Button component={Link} to="/backups?create" leftSection={<Icon name="plus" />}>
-          Back up now
-        </Button>
-        <Button component={Link} to="/restore" variant="default" leftSection={<Icon name="restore" />}>
-          Restore
-        </Button>
+        {isAdmin && (
+          <>
+            <Button component={Link} to="/backups?create" leftSection={<Icon name="plus" />}>
+              Back up now
+            </Button>
+            <Button component={Link} to="/restore" variant="default" leftSection={<Icon name="restore" />}>
+              Restore
+            </Button>
+          </>
+        )}
       </PageHeader>
       <Loaded query={query} what="how everything stands">
         {(status) => (
           <>
             <Verdict status={status} />
             <Figures status={status} />
-            <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="lg">
+            <SimpleGrid cols={{ base: 1, lg: Math.min(2, byPlan(status.plans).length) }} spacing="lg">
               {byPlan(status.plans).map((plan) => (
                 <PlanCard key={plan.name} plan={plan} />
               ))}

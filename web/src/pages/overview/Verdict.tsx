@@ -2,7 +2,7 @@ import { Text, Title } from '@mantine/core';
 import type { Status } from '../../api/types';
 import { Icon } from '../../components/Icon';
 import { useNow } from '../../hooks/useNow';
-import { ago } from '../../lib/format';
+import { ago, capital } from '../../lib/format';
 import type { Tone } from '../../lib/words';
 import { byPlan } from './plans';
 import classes from './Verdict.module.css';
@@ -42,7 +42,9 @@ function judge(status: Status, now: number): { tone: Tone; title: string; text: 
   const failed = plans.filter((plan) => (plan.lastFailure ?? '') > (plan.lastSuccess ?? ''));
   if (failed.length > 0) {
     const names = failed.map((plan) => plan.name).join(', ');
-    return { tone: 'bad', title: 'The last backup failed', text: `Plan ${names}: the newest good backup is from ${ago(oldest, now)}.` };
+    const why = status.lastFailure?.error;
+    const text = `Plan ${names}: the newest good backup is from ${ago(oldest, now)}. ${why ? `${capital(why.message)}. ${why.hint}` : ''}`;
+    return { tone: 'bad', title: 'The last backup failed', text };
   }
   if (status.alarms.length > 0) {
     return { tone: 'warn', title: 'Something needs your attention', text: `The newest good backup is from ${ago(oldest, now)}.` };

@@ -25,7 +25,7 @@ export function PlanView({ plan }: { plan: RestorePlan }) {
               </>
             ),
           },
-          { key: 'target', label: 'Replaces', cell: ({ target }) => target },
+          { key: 'target', label: 'Replaces', breaks: true, cell: ({ target }) => target },
           {
             key: 'now',
             label: 'Now',
@@ -41,6 +41,7 @@ export function PlanView({ plan }: { plan: RestorePlan }) {
           {
             key: 'details',
             label: 'Details',
+            breaks: true,
             cell: ({ details }) => details.map((line) => <div key={line}>{line}</div>),
           },
         ]}

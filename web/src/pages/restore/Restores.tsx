@@ -49,7 +49,7 @@ export function Restores({ onStarted }: { onStarted: (job: string) => void }) {
                 { key: 'components', label: 'Components', cell: ({ components }) => components.join(', ') },
                 { key: 'state', label: 'State', cell: ({ state }) => <Status {...RESTORE_STATES[state]} /> },
                 { key: 'until', label: 'Undo until', cell: ({ undoUntil, state }) => undoUntil && state === 'swapped' && <Time at={undoUntil} /> },
-                { key: 'error', label: 'Note', cell: ({ error }) => error && `${error.message}. ${error.hint}` },
+                { key: 'error', label: 'Note', breaks: true, cell: ({ error }) => error && `${error.message}. ${error.hint}` },
                 {
                   key: 'undo',
                   label: 'Undo',

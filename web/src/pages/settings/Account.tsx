@@ -57,7 +57,7 @@ export function Account() {
             columns={[
               { key: 'user', label: 'Who', cell: ({ user, current }) => `${user}${current ? ' (here)' : ''}` },
               { key: 'address', label: 'From', cell: ({ address }) => address },
-              { key: 'agent', label: 'Browser', cell: ({ agent }) => agent },
+              { key: 'agent', label: 'Browser', breaks: true, cell: ({ agent }) => agent },
               { key: 'seen', label: 'Last used', cell: ({ seenAt }) => <Time at={seenAt} relative /> },
               {
                 key: 'end',

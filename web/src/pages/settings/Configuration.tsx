@@ -29,9 +29,9 @@ export function Configuration() {
             rows={settings.filter(({ key, value }) => `${key} ${value}`.toLowerCase().includes(search.toLowerCase()))}
             rowKey={(setting) => setting.key}
             columns={[
-              { key: 'key', label: 'Setting', cell: ({ key }) => <code>{key}</code> },
-              { key: 'value', label: 'Value', cell: ({ value }) => value },
-              { key: 'origin', label: 'From', cell: ({ origin }) => origin },
+              { key: 'key', label: 'Setting', breaks: true, cell: ({ key }) => <code>{key}</code> },
+              { key: 'value', label: 'Value', breaks: true, cell: ({ value }) => value },
+              { key: 'origin', label: 'From', breaks: true, cell: ({ origin }) => origin },
             ]}
           />
         )}

@@ -42,9 +42,9 @@ export function Notifications() {
               rowKey={(channel) => channel.name}
               columns={[
                 { key: 'name', label: 'Channel', cell: ({ name, kind }) => (name === kind ? name : `${name} (${kind})`) },
-                { key: 'target', label: 'To', cell: ({ target }) => target },
+                { key: 'target', label: 'To', breaks: true, cell: ({ target }) => target },
                 { key: 'events', label: 'About', cell: ({ events }) => events.join(', ') },
-                { key: 'trouble', label: 'Trouble', cell: ({ lastError }) => lastError ?? 'None' },
+                { key: 'trouble', label: 'Trouble', breaks: true, cell: ({ lastError }) => lastError ?? 'None' },
                 {
                   key: 'test',
                   label: 'Test',
