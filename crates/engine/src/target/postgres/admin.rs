@@ -9,6 +9,9 @@ use crate::{Error, ErrorKind, Result};
 use postgres::{Client, SimpleQueryMessage};
 use std::fmt::Write;
 
+/// How often it is asked whether a client has left.
+const LEAVING_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Connects to a database of the same server that is not `avoid`, to make, rename and drop databases from there.
 pub fn connect_maintenance(address: &Address, avoid: &str) -> Result<Client> {
     let mut last = None;
@@ -24,8 +27,19 @@ pub fn connect_maintenance(address: &Address, avoid: &str) -> Result<Client> {
     ))
 }
 
-/// Others that are connected to a database, in words: process, user, program, address.
+/// Others that are connected to a database, in words: process, user, program, address. One that is just leaving (its program
+/// has ended, its server process not yet) is given a second.
 pub fn clients_of(client: &mut Client, name: &str) -> Result<Vec<String>> {
+    for _ in 0..10 {
+        if connected(client, name)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        std::thread::sleep(LEAVING_POLL);
+    }
+    connected(client, name)
+}
+
+fn connected(client: &mut Client, name: &str) -> Result<Vec<String>> {
     let rows = client
         .query(
             "SELECT pid, usename::text, application_name, pg_catalog.host(client_addr), state
