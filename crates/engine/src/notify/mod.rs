@@ -83,7 +83,7 @@ pub fn deliver_due(
             }
             Err(error) => {
                 let next = next_try(&message, now());
-                catalog.outbox_failed(&message.id, &chain(&error), next)?;
+                catalog.outbox_failed(&message.id, &crate::chain(&error), next)?;
                 if next.is_some() {
                     delivered.failed += 1;
                 } else {
@@ -103,21 +103,6 @@ fn report(message: &Message, error: &Error, next: Option<Timestamp>) {
         Some(at) => tracing::warn!(%id, channel, event, error, next_try = %at, "not delivered"),
         None => tracing::error!(%id, channel, event, error, "given up"),
     }
-}
-
-/// With its causes: what the mail server said is in them.
-fn chain(error: &Error) -> String {
-    let mut text = error.message().to_owned();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let line = inner.to_string();
-        if !text.contains(&line) {
-            text.push_str(": ");
-            text.push_str(&line);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 fn next_try(message: &Message, now: Timestamp) -> Option<Timestamp> {
