@@ -95,9 +95,13 @@ type TextFile = Option<(PathBuf, String)>;
 
 fn read_files(folder: &Path, named: Option<&Path>) -> Result<(TextFile, TextFile)> {
     let toml = match named {
-        Some(path) => {
-            Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?))
-        }
+        Some(path) => Some(read_optional(path)?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("there is no configuration file {}", path.display()),
+                "Check the path after --config; `strongroom init` makes a file with every setting explained.",
+            )
+        })?),
         None => read_optional(&folder.join(CONFIG_FILE))?,
     };
     Ok((toml, read_optional(&folder.join(".env"))?))

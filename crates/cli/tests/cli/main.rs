@@ -11,6 +11,7 @@ mod full_disk;
 mod keys;
 mod mail;
 mod main_job;
+mod places;
 mod repository;
 mod restore;
 mod retention;
