@@ -198,6 +198,15 @@ struct LocalWriter {
 }
 
 impl LocalWriter {
+    /// Gives the memory back that a large object's bytes took on their way to the disk: they would push out what the
+    /// application reads, nobody reads them soon, and a verification should read the disk.
+    fn leave_cache(&self) {
+        if self.written_bytes >= CACHED_BYTES_MAX {
+            // It is advice: where it is not taken, nothing is lost.
+            let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+
     /// Sends what was written so far to the disk, on a thread of its own. One at a time: a disk that is slower than we
     /// are is waited for at the end, as it must be.
     fn sync_behind(&mut self) -> io::Result<()> {
@@ -217,6 +226,9 @@ impl LocalWriter {
         Ok(())
     }
 }
+
+/// Objects of at least this size do not stay in the page cache.
+const CACHED_BYTES_MAX: u64 = 4 << 20;
 
 fn joined(sync: JoinHandle<io::Result<()>>) -> io::Result<()> {
     sync.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked")))
@@ -247,6 +259,7 @@ impl ObjectWriter for LocalWriter {
         let what = || format!("syncing {}", self.temporary.display());
         self.syncing.take().map_or(Ok(()), joined).doing(what)?;
         self.file.sync_all().doing(what)?;
+        self.leave_cache();
         rename_without_replacing(&self.temporary, &self.path)?;
         self.finished = true;
         sync_folder(&self.folder)?;
