@@ -66,10 +66,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     progress.phase("checking the backup", None);
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let scratch = room.scratch("drill", &manifest.id)?;
-    let mut hash_key = [0; 32];
-    hex::decode_to_slice(&manifest.hash_key, &mut hash_key)
-        .map_err(|_| Error::new(ErrorKind::Damaged, "the manifest's hash key is no key", "Take an older backup."))?;
-    let context = Context { progress: &**progress, hash_key, disconnect_clients: false };
+    let context = Context { progress: &**progress, hash_key: manifest.hash_key()?, disconnect_clients: false };
     let mut places = Vec::new();
     let mut staged = Vec::new();
     for part in &manifest.components {
@@ -80,7 +77,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
         places.push((config, place));
         staged.push(Staged { manifest: part.clone(), target });
     }
-    let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &context);
+    let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &[], &context);
     let restore_duration_ms = started.elapsed().as_millis() as u64;
     let asserted = outcome.and_then(|()| assert_all(room, &places, progress));
     drop(staged);

@@ -25,6 +25,7 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
         id: None,
         backup: arguments.id.clone(),
         components: arguments.components.clone(),
+        tables: arguments.tables.clone(),
         destination,
         disconnect_clients: arguments.disconnect_clients,
         actor: session.actor.clone(),
@@ -130,6 +131,9 @@ pub fn describe(plan: &Plan) -> String {
     for component in &plan.components {
         let replaces = component.target.replaces.as_deref().unwrap_or("nothing (it does not exist now)");
         text.push_str(&format!("\n  {} ({})\n    replaces  {replaces}\n", component.name, component.kind.name()));
+        for table in &component.tables {
+            text.push_str(&format!("    only      table {table}\n"));
+        }
         text.push_str(&format!("    then      {}\n", figures(&component.backup.figures)));
         if let Some(live) = &component.target.live {
             text.push_str(&format!("    now       {}\n", figures(live)));

@@ -15,4 +15,5 @@ mod repository;
 mod restore;
 mod retention;
 mod server_databases;
+mod single_tables;
 mod support;

@@ -12,12 +12,17 @@ use crate::target::TargetPlan;
 use std::collections::BTreeSet;
 
 /// What a restore would do.
-pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &ComponentManifest) -> Result<TargetPlan> {
+pub(super) fn inspect(
+    address: &Address,
+    beside: Option<&Beside>,
+    manifest: &ComponentManifest,
+    only: Option<&[String]>,
+) -> Result<TargetPlan> {
     let mut session = Session::connect(address)?;
     let mut plan = TargetPlan::default();
     let database = &address.database;
     if let Some(beside) = beside {
-        live(&mut session, database, beside, &mut plan)?;
+        live(&mut session, database, beside, only, &mut plan)?;
     } else if let Some(why) = not_empty(&mut session, database)? {
         plan.obstacles.push(format!("{why}: name a database that does not exist yet, or an empty one"));
     }
@@ -43,13 +48,29 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
 }
 
 /// What is live now, and what hangs on it from outside.
-fn live(session: &mut Session, database: &str, beside: &Beside, plan: &mut TargetPlan) -> Result<()> {
+fn live(
+    session: &mut Session,
+    database: &str,
+    beside: &Beside,
+    only: Option<&[String]>,
+    plan: &mut TargetPlan,
+) -> Result<()> {
     if !exists(session, database)? {
         plan.warnings.push(format!("there is no database {database} now: it is made anew"));
         return Ok(());
     }
+    let mut names = introspect::names(session, database)?;
     plan.replaces = Some(format!("database {database}"));
-    let names = introspect::names(session, database)?;
+    if let Some(only) = only {
+        names.tables.retain(|table| only.contains(&table.name));
+        let there: Vec<_> = names.tables.iter().map(|table| table.name.as_str()).collect();
+        plan.replaces = (!there.is_empty()).then(|| format!("{} in database {database}", there.join(", ")));
+        for name in staying_references(session, database, only)? {
+            plan.obstacles.push(format!(
+                "{name} refers to one of these tables by foreign key and would follow the old one: restore {name} along with them"
+            ));
+        }
+    }
     let tables = names.tables.iter().map(|table| TableFigures {
         schema: None,
         name: table.name.clone(),

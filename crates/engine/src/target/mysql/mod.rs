@@ -17,7 +17,7 @@ pub use swap::STEPS;
 use crate::config::component::ServerDatabaseSettings;
 use crate::export::json::JsonReader;
 use crate::id::Id;
-use crate::manifest::{ComponentManifest, Figures};
+use crate::manifest::{ComponentManifest, Figures, TableId};
 use crate::source::mysql::address::Address;
 use crate::source::mysql::schema::Schema;
 use crate::source::mysql::session::{Session, quote_name, quote_text};
@@ -88,13 +88,6 @@ impl MysqlTarget {
             schema: None,
             loaders: None,
         })
-    }
-
-    /// Restores these tables alone, with their triggers; routines, views, events and other tables are left as they are.
-    #[must_use]
-    pub fn only_tables(mut self, tables: Vec<String>) -> Self {
-        self.only = Some(tables);
-        self
     }
 
     /// The database that is filled: the new one, or the one beside the live one.
@@ -190,8 +183,14 @@ impl MysqlTarget {
 }
 
 impl Target for MysqlTarget {
+    /// These tables alone, with their triggers; routines, views, events and other tables are left as they are.
+    fn only_tables(&mut self, tables: &[TableId]) -> Result<()> {
+        self.only = Some(tables.iter().map(|table| table.name.clone()).collect());
+        Ok(())
+    }
+
     fn inspect(&mut self, _context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
-        inspect::inspect(&self.address, self.beside.as_ref(), manifest)
+        inspect::inspect(&self.address, self.beside.as_ref(), manifest, self.only.as_deref())
     }
 
     fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A new database while it is filled, and measured when it is full.
 
+use super::json::Sink;
 use super::load::Loaders;
 use super::schema;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
@@ -115,16 +116,6 @@ impl Filling {
         }
     }
 
-    /// The rows of one table of the layout, by schema and name.
-    pub fn table_named(&mut self, schema: &str, name: &str, content: &mut dyn Read) -> Result<()> {
-        let number = self.layout.tables.iter().position(|table| table.schema == schema && table.name == name);
-        let path = match number {
-            Some(number) => self.layout.tables[number].file(number),
-            None => format!("{schema}.{name}"),
-        };
-        self.table(&path, content)
-    }
-
     /// The contents of the large objects; their definitions came before.
     pub fn large_objects(&mut self, content: &mut dyn Read) -> Result<()> {
         let what = "restoring large objects";
@@ -155,8 +146,36 @@ impl Filling {
     }
 }
 
+impl Sink for Filling {
+    fn pre_data(&mut self, text: &str) -> Result<()> {
+        Self::pre_data(self, text)
+    }
+
+    fn sequences(&mut self, text: &str) -> Result<()> {
+        self.run(text)
+    }
+
+    fn large_object_definitions(&mut self, text: &str) -> Result<()> {
+        self.run(text)
+    }
+
+    fn post_data(&mut self, text: String) -> Result<()> {
+        self.post_data = Some(text);
+        Ok(())
+    }
+
+    fn table_named(&mut self, schema: &str, name: &str, rows: &mut dyn Read) -> Result<()> {
+        let path = self.layout.file_of(schema, name).unwrap_or_else(|| format!("{schema}.{name}"));
+        self.table(&path, rows)
+    }
+
+    fn large_objects(&mut self, rows: &mut dyn Read) -> Result<()> {
+        Self::large_objects(self, rows)
+    }
+}
+
 /// Takes COPY text on one connection.
-fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+pub fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
     let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
     let mut piece = vec![0; 256 * 1024];
     let mut written = Ok(());
@@ -236,19 +255,19 @@ impl Loaded {
     }
 }
 
-fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
+pub fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
     match manifest.map(|manifest| &manifest.figures) {
         Some(Figures::Database(figures)) => Some(figures),
         _ => None,
     }
 }
 
-fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
+pub fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
     Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" }
 }
 
 /// What the backup left unhashed is not hashed here either.
-fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
+pub fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
     let Some(expected) = expected else { return };
     for table in &mut layout.tables {
         table.unhashed = expected.tables.iter().any(|figures| {
