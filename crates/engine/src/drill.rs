@@ -56,6 +56,7 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
         for step in [TrustStep::Opened, TrustStep::Restored] {
             room.catalog.backup_trust(&drilled.id, step, room.now())?;
         }
+        room.catalog.backup_restore_duration(&drilled.id, drilled.restore_duration_ms)?;
         tracing::info!(id = %drilled.id, duration_ms = drilled.restore_duration_ms, "drill succeeded");
     }
     result

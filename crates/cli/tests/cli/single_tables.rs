@@ -178,6 +178,10 @@ fn mariadb_single_tables_move_with_their_triggers() {
         assert_eq!(server.dump("crm"), damaged);
         let said = refused(&app, 1, id, &["customers"]);
         assert!(said.contains("restore orders along with them"), "{said}");
+        // What lies beside does not hold on to what is live.
+        server.sql("crm", "DELETE FROM orders; DELETE FROM customers WHERE id = 2");
+        let said = refused(&app, 1, id, &["orders"]);
+        assert!(said.contains("1 rows of orders would refer to rows of customers"), "{said}");
         restore(&app, id, &["customers", "orders", "log"]);
         assert_eq!(server.dump("crm"), intact);
     }

@@ -120,25 +120,6 @@ pub(super) fn staying_references(session: &mut Session, database: &str, exchange
     Ok(pairs.filter(|(from, to)| exchanged.contains(to) && !exchanged.contains(from)).map(|(from, _)| from).collect())
 }
 
-/// Foreign keys to tables that are not restored along refer to the live ones.
-pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]) {
-    const REFERENCES: &str = " REFERENCES `";
-    for table in &mut schema.tables {
-        let lines = table.definition.lines().map(|line| {
-            let key = line.trim_start().starts_with("CONSTRAINT `").then(|| line.rsplit_once(REFERENCES)).flatten();
-            match key {
-                Some((head, tail))
-                    if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) =>
-                {
-                    format!("{head} REFERENCES {}.`{tail}", quote_name(live))
-                }
-                _ => line.to_owned(),
-            }
-        });
-        table.definition = lines.collect::<Vec<_>>().join("\n");
-    }
-}
-
 /// Why a database is no place for a restore, if it exists and holds anything.
 pub(super) fn not_empty(session: &mut Session, database: &str) -> Result<Option<String>> {
     let quoted = quote_text(database);

@@ -7,6 +7,7 @@
 mod drill;
 mod inspect;
 mod journal;
+mod keys;
 mod load;
 mod make;
 mod swap;
@@ -24,6 +25,7 @@ use crate::source::mysql::session::{Session, quote_name, quote_text};
 use crate::source::mysql::{DOCUMENT_ENTRY, SCHEMA_ENTRY, figures, schema_from_document, script};
 use crate::target::{Context, Place, Target, TargetPlan};
 use crate::{Error, ErrorKind, Result};
+use keys::Key;
 use load::Loaders;
 use make::Events;
 use std::io::Read;
@@ -52,6 +54,8 @@ pub struct MysqlTarget {
     content_hash_bytes_max: Option<u64>,
     beside: Option<Beside>,
     only: Option<Vec<String>>,
+    /// Keys of these tables to others: made when they are live.
+    keys: Vec<Key>,
     schema: Option<Schema>,
     loaders: Option<Loaders>,
 }
@@ -85,6 +89,7 @@ impl MysqlTarget {
             content_hash_bytes_max: settings.content_hash_bytes_max,
             beside,
             only: None,
+            keys: Vec::new(),
             schema: None,
             loaders: None,
         })
@@ -116,9 +121,7 @@ impl MysqlTarget {
                 ));
             }
             inspect::keep_only(&mut schema, only);
-            if self.beside.is_some() {
-                inspect::refer_to_live(&mut schema, &self.address.database, only);
-            }
+            self.keys = keys::take_out(&mut schema, only);
         }
         let filled = self.filled();
         let mut session = Session::connect(&filled)?;
@@ -232,7 +235,7 @@ impl Target for MysqlTarget {
         )?;
         let measured = figures::measure(&filled, self.connections, self.content_hash_bytes_max, context.hash_key)?;
         match &self.beside {
-            Some(beside) => journal::begin(beside, &self.address.database, &schema, self.only.is_some())?,
+            Some(beside) => journal::begin(beside, &self.address.database, &schema, self.only.is_some().then(|| self.keys.clone()))?,
             None if !drill::is_drill(&filled.database) => make::enable_events(&mut session, &schema, &filled.database)?,
             None => {}
         }

@@ -69,13 +69,19 @@ impl Definitions {
         let text = self.after_rows.take().ok_or_else(|| {
             Error::new(ErrorKind::Truncated, "the export ends without 5-post-data.sql", "Use another backup.")
         })?;
+        let mut returned = BTreeSet::new();
         for statement in split(&text) {
-            if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
+            if let Some(key) = commented_key(statement)
+                && returned.contains(&key)
+            {
+                make(client, statement)?;
+            } else if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
                 make(client, statement)?;
             } else if let Some((table, constraint, refers_to)) = foreign_key(statement)
                 && self.tables.contains(&refers_to)
                 && is_missing(client, &table, &constraint)?
             {
+                returned.insert((table.clone(), constraint));
                 let table = sql::qualified(&table.0, &table.1);
                 let refers_to = sql::qualified(&refers_to.0, &refers_to.1);
                 client.batch_execute(statement).map_err(|failure| keys::broken(&table, &refers_to, failure))?;
@@ -110,6 +116,12 @@ fn is_missing(client: &mut Client, (schema, table): &Name, constraint: &str) -> 
         )
         .map_err(|error| database("looking for foreign keys", error))?;
     Ok(row.get(0))
+}
+
+/// The constraint that a comment is about, with its table.
+fn commented_key(statement: &str) -> Option<(Name, String)> {
+    let rest = statement.strip_prefix("COMMENT ON CONSTRAINT ")?;
+    Some((name(after_word(rest, "ON")?)?, part(rest)?.0))
 }
 
 /// Table, constraint and what it refers to.
