@@ -17,7 +17,7 @@ pub(super) struct Key {
     pub table: String,
     /// As `SHOW CREATE TABLE` writes it.
     pub definition: String,
-    /// The index that serves it: without its name the server would make one of another name.
+    /// The index that serves it: the server may give it another name.
     pub index: Option<String>,
 }
 
@@ -123,19 +123,35 @@ impl Key {
         Ok(count > 0)
     }
 
+    fn has_index(&self, session: &mut Session, database: &str, index: &str) -> Result<bool> {
+        let count = session.number(&format!(
+            "SELECT COUNT(*) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND INDEX_NAME = {}",
+            quote_text(database),
+            quote_text(&self.table),
+            quote_text(index)
+        ))?;
+        Ok(count > 0)
+    }
+
     fn path(&self, database: &str) -> String {
         format!("{}.{}", quote_name(database), quote_name(&self.table))
     }
 
     /// Idempotent.
     pub fn make(&self, session: &mut Session, database: &str) -> Result<()> {
-        if self.is_there(session, database)? {
-            return Ok(());
+        if !self.is_there(session, database)? {
+            session.use_database(database)?;
+            session.execute(&format!("ALTER TABLE {} ADD {}", self.path(database), self.definition))?;
         }
-        session.use_database(database)?;
-        let index = self.index.as_deref().map_or_else(String::new, |name| format!("{} ", quote_name(name)));
-        let definition = self.definition.replacen(" FOREIGN KEY (", &format!(" FOREIGN KEY {index}("), 1);
-        session.execute(&format!("ALTER TABLE {} ADD {definition}", self.path(database)))
+        // An index that the server once made by itself makes way for one with the key's name.
+        let made = name(&self.definition);
+        match &self.index {
+            Some(index) if !self.has_index(session, database, index)? && self.has_index(session, database, &made)? => {
+                let (from, to) = (quote_name(&made), quote_name(index));
+                session.execute(&format!("ALTER TABLE {} RENAME KEY {from} TO {to}", self.path(database)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Idempotent.
