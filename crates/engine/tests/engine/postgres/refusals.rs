@@ -158,6 +158,15 @@ fn a_pooler_in_transaction_mode_is_refused_with_the_reason_and_one_in_session_mo
             assert!(format!("{error} {}", error.hint()).contains("PgBouncer"), "{mode}: {error} {}", error.hint());
             assert!(error.hint().contains("address of the"), "{mode}: {error} {}", error.hint());
         }
+        // What we tried left nothing behind on connections that the application gets next.
+        for _ in 0..10 {
+            let mut psql = server.client("psql");
+            let seen = psql.args(["-XAtc", "SHOW search_path", &pooler.url("crm")]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&seen.stdout), "\"$user\", public\n", "{mode}");
+        }
+        let unpacked = super::backup(&server.url("crm"), Export::Native);
+        let error = restore_to(&pooler.url("crm_copy"), &unpacked).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}: {error}");
     }
     let pooler = Pooler::start(&server, "session");
     let through = backup_with(&settings(&pooler.url("crm")), Export::Native, false).unwrap();

@@ -6,6 +6,7 @@ use crate::source::postgres::address::Address;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
+use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::sql;
 use crate::target::TargetPlan;
 use postgres::Client;
@@ -13,6 +14,7 @@ use postgres::Client;
 /// Looks at the live tables.
 pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]) -> Result<TargetPlan> {
     let mut client = connect(address)?;
+    refuse_pooler(&mut client, &mut [connect(address)?], address)?;
     let mut plan = TargetPlan { needs_bytes: 0, ..TargetPlan::default() };
     let mut live = DatabaseFigures { engine: "postgresql".to_owned(), ..DatabaseFigures::default() };
     let mut replaced = Vec::new();
