@@ -54,7 +54,7 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
     let result = restore::run(&room, &request, &session.progress());
     session.reporter.finish();
     let record = result?;
-    Ok(Report::done(json(&record)?, summary(&record)))
+    Ok(Report::done(json(&record)?, summary(&record, &arguments.tables)))
 }
 
 fn destination(arguments: &Restore, session: &Session) -> Destination {
@@ -169,14 +169,15 @@ fn figures(figures: &Figures) -> String {
     }
 }
 
-fn summary(record: &RestoreRecord) -> String {
+fn summary(record: &RestoreRecord, tables: &[String]) -> String {
     let until = record.undo_until.map_or_else(String::new, |until| format!(" until {}", units::time(until)));
     let secured = record
         .pre_restore_id
         .as_ref()
         .map_or_else(String::new, |id| format!("What was there before is also the backup {id}.\n"));
+    let of = if tables.is_empty() { String::new() } else { format!("the tables {} of ", tables.join(", ")) };
     format!(
-        "Restored {} from the backup {}, and compared with its manifest before anything was replaced.\n{secured}It can be taken back{until}: strongroom undo {}",
+        "Restored {of}{} from the backup {}, and compared with its manifest before anything was replaced.\n{secured}It can be taken back{until}: strongroom undo {}",
         record.components.join(", "),
         record.backup_id,
         record.id

@@ -3,10 +3,12 @@
 use crate::support::App;
 use std::process::Command;
 
-struct Mounted(std::path::PathBuf);
+/// A file system of this size, unmounted when dropped.
+pub struct Mounted(pub std::path::PathBuf);
 
 impl Mounted {
-    fn new(path: std::path::PathBuf, size: &str) -> Self {
+    /// Mounts it.
+    pub fn new(path: std::path::PathBuf, size: &str) -> Self {
         std::fs::create_dir_all(&path).unwrap();
         let status = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])

@@ -18,11 +18,8 @@ impl Case {
         server.sql("postgres", "CREATE ROLE app LOGIN; CREATE DATABASE crm OWNER app");
         let app = App::empty();
         let url = server.url("crm").replace("postgres@", "app@");
-        std::fs::write(
-            app.path().join(".env"),
-            format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n"),
-        )
-        .unwrap();
+        std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n"))
+            .unwrap();
         std::fs::create_dir(app.path().join("uploads")).unwrap();
         let case = Self { server, app };
         case.set("backup");

@@ -19,3 +19,4 @@ mod retention;
 mod server_databases;
 mod single_tables;
 mod support;
+mod two_servers;

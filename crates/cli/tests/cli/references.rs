@@ -13,7 +13,10 @@ fn whole_way(url: &str, run: &dyn Fn(&App, &str)) {
     for name in ["a.txt", "2026/b ü.txt"] {
         std::fs::write(app.path().join("uploads").join(name), name).unwrap();
     }
-    run(&app, "CREATE TABLE attachments (path VARCHAR(200)); INSERT INTO attachments VALUES ('a.txt'), ('/2026/b ü.txt'), (NULL)");
+    run(
+        &app,
+        "CREATE TABLE attachments (path VARCHAR(200)); INSERT INTO attachments VALUES ('a.txt'), ('/2026/b ü.txt'), (NULL)",
+    );
     app.configure("[[check]]\ncomponent = 'database'\nsql = 'SELECT path FROM attachments;'\nexists_in = 'uploads'\n");
     app.backup(&[]);
     assert_eq!(app.ok(&["drill", "latest"])["assertions"], 1);
@@ -30,7 +33,9 @@ fn whole_way(url: &str, run: &dyn Fn(&App, &str)) {
     run(&app, "DELETE FROM attachments");
     app.backup(&[]);
     app.ok(&["drill", "latest"]);
-    app.configure("[[check]]\ncomponent = 'database'\nsql = 'SELECT nothing FROM attachments'\nexists_in = 'uploads'\n");
+    app.configure(
+        "[[check]]\ncomponent = 'database'\nsql = 'SELECT nothing FROM attachments'\nexists_in = 'uploads'\n",
+    );
     assert_ne!(app.run(&["drill", "latest"]).exit, 0);
 }
 

@@ -84,7 +84,11 @@ fn postgresql_rows_come_back_and_keys_triggers_and_sequences_stay_right() {
         let plan = app.ok(&["restore", id, "--component", "database", "--table", "customers", "--dry-run"]);
         let part = &plan["components"][0];
         assert_eq!(part["tables"][0]["name"], "customers", "{plan}");
-        assert_eq!((&part["backup"]["figures"]["tables"][0]["rows"], &part["live"]["tables"][0]["rows"]), (&3.into(), &4.into()), "{plan}");
+        assert_eq!(
+            (&part["backup"]["figures"]["tables"][0]["rows"], &part["live"]["tables"][0]["rows"]),
+            (&3.into(), &4.into()),
+            "{plan}"
+        );
         assert!(part["warnings"].to_string().contains("REFRESH MATERIALIZED VIEW"), "{plan}");
         let restored = restore(&app, id, &["public.customers"]);
         assert_eq!(server.sql("crm", READ), intact);
@@ -123,7 +127,10 @@ fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
         assert_eq!(sorted(&definitions(&server)), sorted(&defined));
         server.sql("crm", "DROP VIEW rich; DROP MATERIALIZED VIEW counted");
         app.ok(&["undo", "latest"]);
-        assert_eq!(server.sql("crm", "SELECT to_regclass('customers') IS NULL, to_regclass('measured_2024') IS NULL"), "t|t");
+        assert_eq!(
+            server.sql("crm", "SELECT to_regclass('customers') IS NULL, to_regclass('measured_2024') IS NULL"),
+            "t|t"
+        );
         let restores = app.ok(&["undo", restored["id"].as_str().unwrap()]);
         assert_eq!(restores["state"], "swapped");
         server.sql("crm", views);
@@ -137,7 +144,10 @@ fn postgresql_what_cannot_be_put_back_alone_is_refused_and_nothing_changes() {
     server.sql("postgres", SHOP);
     let app = app_of(&server.url("crm"));
     let id = app.backup(&[])["id"].as_str().unwrap().to_owned();
-    server.sql("crm", r#"INSERT INTO customers (name) VALUES ('new'); INSERT INTO sales."Orders" (customer, total) VALUES (4, 1)"#);
+    server.sql(
+        "crm",
+        r#"INSERT INTO customers (name) VALUES ('new'); INSERT INTO sales."Orders" (customer, total) VALUES (4, 1)"#,
+    );
     let before = server.sql("crm", READ);
     let said = refused(&app, 1, &id, &["customers"]);
     assert!(said.contains("Key (customer)=(4) is not present") && said.contains("Nothing was changed"), "{said}");

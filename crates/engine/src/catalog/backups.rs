@@ -384,7 +384,11 @@ impl Catalog {
 
     /// Takes all trust back that rests on bytes which turned out damaged or missing.
     pub fn backup_distrust(&self, id: &Id) -> Result<()> {
-        self.change(id, "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1, restore_duration_ms = $1", Value::Null)
+        self.change(
+            id,
+            "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1, restore_duration_ms = $1",
+            Value::Null,
+        )
     }
 
     /// A person says that a collapse is right.

@@ -47,9 +47,13 @@ fn ages(config: &Config, catalog: &Catalog, now: Timestamp) -> Result<Vec<Check>
                         Check::warn(name, format!("the last drill was {} ago", age(old)), remedy)
                     }
                     Some(old) => {
-                        let took = catalog.restore_measured(&plan.name)?.map_or_else(String::new, |(_, duration_ms)| {
-                            format!(" and restored everything in {:.1} s: the recovery time to expect", duration_ms as f64 / 1000.0)
-                        });
+                        let took =
+                            catalog.restore_measured(&plan.name)?.map_or_else(String::new, |(_, duration_ms)| {
+                                format!(
+                                    " and restored everything in {:.1} s: the recovery time to expect",
+                                    duration_ms as f64 / 1000.0
+                                )
+                            });
                         Check::ok(name, format!("the last drill was {} ago{took}", age(old)))
                     }
                 },

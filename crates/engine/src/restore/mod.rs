@@ -170,7 +170,7 @@ fn throw_away(room: &Room, prepared: &mut Prepared, journal: &Journal, context: 
 fn conclude(room: &Room, request: &Request, mut record: RestoreRecord, result: Result<()>) -> Result<RestoreRecord> {
     let now = room.now();
     record.finished_at = Some(now);
-    let details = |record: &RestoreRecord| serde_json::json!({ "backup": record.backup_id, "components": record.components, "preRestore": record.pre_restore_id });
+    let details = |record: &RestoreRecord| serde_json::json!({ "backup": record.backup_id, "components": record.components, "tables": request.tables, "preRestore": record.pre_restore_id });
     match result {
         Ok(()) => {
             record.state = RestoreState::Swapped;

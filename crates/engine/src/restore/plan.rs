@@ -280,7 +280,8 @@ impl Prepared {
         }
         let mut order: Vec<usize> = (0..ways.len()).collect();
         order.sort_by_key(|&at| ways[at]);
-        let mut all: Vec<_> = self.components.drain(..).zip(self.configs.drain(..)).zip(self.plans.drain(..)).map(Some).collect();
+        let mut all: Vec<_> =
+            self.components.drain(..).zip(self.configs.drain(..)).zip(self.plans.drain(..)).map(Some).collect();
         for ((component, config), plan) in order.into_iter().filter_map(|at| all[at].take()) {
             self.components.push(component);
             self.configs.push(config);

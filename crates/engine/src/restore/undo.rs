@@ -42,7 +42,8 @@ pub fn undo(
     };
     let before = journal.phase;
     let mut targets = targets(room, &journal)?;
-    journal.secured = write_back::prepare(room, &record, &journal, &mut targets, (actor, disconnect_clients), progress)?;
+    journal.secured =
+        write_back::prepare(room, &record, &journal, &mut targets, (actor, disconnect_clients), progress)?;
     journal.advance(room.state_folder(), during)?;
     progress.step("undo.began");
     progress.phase("exchanging", None);

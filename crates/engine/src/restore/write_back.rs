@@ -58,7 +58,10 @@ pub(super) fn prepare(
 fn no_backup(record: &RestoreRecord, component: &str) -> Error {
     Error::new(
         ErrorKind::NotFound,
-        format!("{component} was overwritten by the restore {}, and no backup of what was there before is left", record.id),
+        format!(
+            "{component} was overwritten by the restore {}, and no backup of what was there before is left",
+            record.id
+        ),
         "`strongroom list` shows the backups that can be restored instead.",
     )
 }

@@ -93,7 +93,10 @@ pub trait Target: Send {
     fn only_tables(&mut self, tables: &[TableId]) -> Result<()> {
         Err(Error::new(
             ErrorKind::Unsupported,
-            format!("single tables cannot be put back here ({})", tables.first().map_or_else(String::new, TableId::to_string)),
+            format!(
+                "single tables cannot be put back here ({})",
+                tables.first().map_or_else(String::new, TableId::to_string)
+            ),
             "Restore everything into a folder or a new database with --to, and copy the rows by the database's own means.",
         ))
     }

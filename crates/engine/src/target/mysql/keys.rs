@@ -85,7 +85,8 @@ impl Key {
             line.split_once("` (").is_some_and(|(_, list)| !columns.is_empty() && list.starts_with(columns.as_str()))
         };
         let keys = whole.lines().filter_map(|line| line.trim().strip_prefix("KEY `"));
-        let index = keys.filter(|line| serves(line)).find_map(|line| Some(line.split_once("` (")?.0.replace("``", "`")));
+        let index =
+            keys.filter(|line| serves(line)).find_map(|line| Some(line.split_once("` (")?.0.replace("``", "`")));
         Self { table: table.to_owned(), definition, index }
     }
 
@@ -93,7 +94,8 @@ impl Key {
     pub fn check(&self, session: &mut Session, incoming: &str, live: &str) -> Result<()> {
         let Some((columns, table, referred)) = parts(&self.definition) else { return Ok(()) };
         let pairs: Vec<_> = columns.split(',').map(str::trim).zip(referred.split(',').map(str::trim)).collect();
-        let on = pairs.iter().map(|(column, other)| format!("c.{column} = p.{other}")).collect::<Vec<_>>().join(" AND ");
+        let on =
+            pairs.iter().map(|(column, other)| format!("c.{column} = p.{other}")).collect::<Vec<_>>().join(" AND ");
         let given = pairs.iter().map(|(column, _)| format!("c.{column} IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
         let orphans = session.number(&format!(
             "SELECT COUNT(*) FROM {}.{} c WHERE {given} AND NOT EXISTS (SELECT 1 FROM {}.{} p WHERE {on})",
@@ -146,7 +148,9 @@ impl Key {
         // An index that the server once made by itself makes way for one with the key's name.
         let made = name(&self.definition);
         match &self.index {
-            Some(index) if !self.has_index(session, database, index)? && self.has_index(session, database, &made)? => {
+            Some(index)
+                if !self.has_index(session, database, index)? && self.has_index(session, database, &made)? =>
+            {
                 let (from, to) = (quote_name(&made), quote_name(index));
                 session.execute(&format!("ALTER TABLE {} RENAME KEY {from} TO {to}", self.path(database)))
             }

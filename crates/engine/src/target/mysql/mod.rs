@@ -235,7 +235,9 @@ impl Target for MysqlTarget {
         )?;
         let measured = figures::measure(&filled, self.connections, self.content_hash_bytes_max, context.hash_key)?;
         match &self.beside {
-            Some(beside) => journal::begin(beside, &self.address.database, &schema, self.only.is_some().then(|| self.keys.clone()))?,
+            Some(beside) => {
+                journal::begin(beside, &self.address.database, &schema, self.only.is_some().then(|| self.keys.clone()))?
+            }
             None if !drill::is_drill(&filled.database) => make::enable_events(&mut session, &schema, &filled.database)?,
             None => {}
         }

@@ -133,7 +133,9 @@ impl Filling {
         let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
         let unfilled = schema::run_post_data(&mut self.client, &mut helpers, &post_data, &self.grants)?;
         for (name, error) in &unfilled {
-            context.progress.warning(&format!("the materialized view {name} could not be filled, and stays empty: {error}"));
+            context
+                .progress
+                .warning(&format!("the materialized view {name} could not be filled, and stays empty: {error}"));
         }
         context.progress.check_cancelled()?;
         // A live database that is filled again has kept its own, and only its owner may set them.

@@ -153,11 +153,15 @@ fn the_shapes_of_sample_databases_come_back() {
         let definitions = |database: &str| pg_dump(&server, database).replace(database, "DATABASE");
         let without = definitions("source")
             .split("\n\n")
-            .filter(|statement| !statement.contains("SUBSCRIPTION not_here") && !statement.contains("Type: SUBSCRIPTION"))
+            .filter(|statement| {
+                !statement.contains("SUBSCRIPTION not_here") && !statement.contains("Type: SUBSCRIPTION")
+            })
             .collect::<Vec<_>>()
             .join("\n\n");
         let actual = definitions(restored);
-        let squeezed = |text: &str| text.lines().filter(|line| !line.is_empty() && *line != "--").map(str::to_owned).collect::<Vec<_>>();
+        let squeezed = |text: &str| {
+            text.lines().filter(|line| !line.is_empty() && *line != "--").map(str::to_owned).collect::<Vec<_>>()
+        };
         let (expected, actual) = (squeezed(&without), squeezed(&actual));
         let difference = expected.iter().zip(&actual).find(|(expected, actual)| expected != actual);
         assert!(expected == actual, "{difference:?}");

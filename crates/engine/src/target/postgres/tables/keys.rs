@@ -35,8 +35,7 @@ SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, t.relname), pg_catalog.for
 
 /// Drops the foreign keys to and from these tables.
 pub fn take_away(client: &mut Client, tables: &[String]) -> Result<Vec<Key>> {
-    let rows =
-        client.query(KEYS, &[&tables]).map_err(|error| database("looking for foreign keys", error))?;
+    let rows = client.query(KEYS, &[&tables]).map_err(|error| database("looking for foreign keys", error))?;
     let keys: Vec<Key> = rows
         .iter()
         .map(|row| Key {

@@ -24,7 +24,9 @@ pub fn put_back(client: &mut Client, table: &Table, layout: &Layout, was_there: 
         .map_err(|error| database(what(), error))?;
     for row in rows {
         let (schema, name, increment): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-        let Some(then) = layout.sequences.iter().find(|then| then.schema == schema && then.name == name) else { continue };
+        let Some(then) = layout.sequences.iter().find(|then| then.schema == schema && then.name == name) else {
+            continue;
+        };
         let sequence = sql::qualified(&schema, &name);
         let now = client
             .query_one(&format!("SELECT last_value, is_called FROM {sequence}"), &[])
