@@ -18,12 +18,7 @@ pub struct Server {
 impl Server {
     /// Makes a cluster and starts it.
     pub fn start() -> Self {
-        Self::start_below(&std::env::temp_dir())
-    }
-
-    /// The same, with its files below this folder.
-    pub fn start_below(parent: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("pg").tempdir_in(parent).unwrap();
+        let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut server = Self { folder, port, process: None };
         if is_root() {
