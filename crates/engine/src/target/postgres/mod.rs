@@ -473,7 +473,7 @@ fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<Strin
     })
 }
 
-/// Reports bytes as they pass.
+/// Stops when the run is cancelled.
 struct Counted<'a> {
     content: &'a mut dyn Read,
     context: &'a Context<'a>,
@@ -482,7 +482,6 @@ struct Counted<'a> {
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.content.read(buffer)?;
-        self.context.progress.bytes(length as u64);
         if self.context.progress.is_cancelled() {
             self.context.progress.check_cancelled()?;
         }
