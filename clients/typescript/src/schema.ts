@@ -1590,6 +1590,11 @@ export interface components {
             count: number;
             /**
              * Format: int64
+             * @description How long the plan's newest drill took to restore: the recovery time to expect.
+             */
+            expectedRestoreMs?: number | null;
+            /**
+             * Format: int64
              * @description Failed ones among them.
              */
             failed: number;
@@ -1768,6 +1773,13 @@ export interface components {
              * @example CONFIRM_RESTORE
              */
             confirmToken?: string | null;
+            /**
+             * @description Only these tables (`customers` or `sales.customers`) of the one component, a database; all when empty.
+             * @example [
+             *       "customers"
+             *     ]
+             */
+            tables?: string[];
             /** @description By component: another folder or database address to restore into. */
             targets?: {
                 [key: string]: string;
@@ -1811,6 +1823,11 @@ export interface components {
              * @default null
              */
             components?: string[] | null;
+            /**
+             * @description Only these tables of the one component, a database; all when empty.
+             * @default []
+             */
+            tables?: string[];
             /**
              * @description By component: another folder or database address to restore into.
              * @default {}
@@ -2914,6 +2931,11 @@ export interface components {
              * @description Read back from the store and hashed.
              */
             reRead?: string | null;
+            /**
+             * Format: int64
+             * @description How long that restore took: the recovery time to expect.
+             */
+            restoreDurationMs?: number | null;
             /**
              * Format: date-time
              * @description Restored by a drill that compared equal.

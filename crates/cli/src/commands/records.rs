@@ -37,10 +37,12 @@ pub fn show(id: &str, session: &Session) -> Result<Report> {
     }
     let record = room.catalog.backup(id)?;
     let manifest = room.catalog.manifest(&record.id)?;
-    let text = backups::one(&record, manifest.as_ref());
+    let measured = room.catalog.restore_measured(&record.plan)?;
+    let text = backups::one(&record, manifest.as_ref(), measured.as_ref());
     let mut document = json(&record)?;
     if let Value::Object(fields) = &mut document {
         fields.insert("manifest".to_owned(), json(&manifest)?);
+        fields.insert("expectedRestoreMs".to_owned(), json(&measured.map(|(_, duration_ms)| duration_ms))?);
     }
     Ok(Report::done(document, text))
 }
