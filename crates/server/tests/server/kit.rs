@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
-use server::ServeOptions;
 use server::serve::Service;
+use server::{Patience, ServeOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -143,6 +143,10 @@ impl Kit {
     }
 
     fn try_with(folder: tempfile::TempDir, fake: Arc<Fake>) -> engine::Result<Self> {
+        Self::patient(folder, fake, Patience::default())
+    }
+
+    pub fn patient(folder: tempfile::TempDir, fake: Arc<Fake>, patience: Patience) -> engine::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let strongroom: Arc<dyn server::Strongroom> = Arc::<Fake>::clone(&fake);
         let (catalog, clock) = (Arc::clone(&fake.catalog), Arc::clone(&fake.clock));
@@ -150,6 +154,7 @@ impl Kit {
             catalog: Arc::clone(&catalog),
             strongroom,
             clock: Arc::clone(&clock),
+            patience,
             on_ready: Box::new(|_| {}),
         };
         let service = runtime.block_on(async { Service::start(options) })?;
