@@ -53,6 +53,7 @@ pub struct Shared {
     stopping: watch::Sender<bool>,
     scheduler: Notify,
     outbox: Notify,
+    watch: Notify,
 }
 
 impl Deref for App {
@@ -84,6 +85,7 @@ impl App {
             stopping: watch::Sender::new(false),
             scheduler: Notify::new(),
             outbox: Notify::new(),
+            watch: Notify::new(),
         }))
     }
 
@@ -164,10 +166,16 @@ impl App {
         self.outbox.notified().await;
     }
 
+    /// Waits until the limits of the alarms may have changed.
+    pub async fn watch_woken(&self) {
+        self.watch.notified().await;
+    }
+
     /// Reads the configuration again; the old one stays when the new one is bad.
     pub async fn reload(&self) -> Result<(), Refusal> {
         let result = self.blocking(|app| app.strongroom.reload()).await;
         self.wake_scheduler();
+        self.watch.notify_one();
         result
     }
 

@@ -35,7 +35,7 @@ fn rest(stream: &mut TcpStream) -> String {
     match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the service keeps the connection: {bytes:?}")
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the service keeps the connection: {bytes:?}");
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -143,9 +143,7 @@ fn the_service_is_ready_when_what_a_crash_left_is_in_order_and_not_before() {
     kit.fake.beyond_recovery.store(false, Ordering::SeqCst);
     kit.app().wake_scheduler();
     kit.wait_for(id, "succeeded");
-    let until = Instant::now() + LONG;
-    while kit.anonymous().get("/readyz").status != 200 {
-        assert!(Instant::now() < until, "ready");
-    }
+    kit.ready();
+    kit.anonymous().get("/readyz").expect(200);
     assert_eq!(admin.get("/api/backup/status").expect(200)["scheduler"]["initialized"], true);
 }

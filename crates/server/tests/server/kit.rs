@@ -239,6 +239,15 @@ impl Kit {
         Caller { base: self.url(""), client: client(), headers }
     }
 
+    /// Waits until everything that a start does is done.
+    pub fn ready(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while let Some(why) = self.app().why_not_ready() {
+            assert!(Instant::now() < until, "{why}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Makes a backup and waits for it.
     pub fn backup(&self) -> String {
         let admin = self.admin();
