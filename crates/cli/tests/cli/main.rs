@@ -15,4 +15,5 @@ mod repository;
 mod restore;
 mod retention;
 mod server_databases;
+mod service;
 mod support;

@@ -135,7 +135,8 @@ fn transport(smtp: &SmtpSettings, host: &str, timeout: Duration) -> Result<SmtpT
 /// A read that ends at its time looks like a socket without data.
 fn waited_in_vain(cause: &lettre::transport::smtp::Error) -> bool {
     let io = cause.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-    cause.is_timeout() || io.is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
+    cause.is_timeout()
+        || io.is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
 }
 
 /// Each of the usual causes with its remedy.
@@ -151,7 +152,9 @@ fn failed(host: &str, cause: &lettre::transport::smtp::Error) -> Error {
             "Check SMTP_PORT and SMTP_SECURE (true for port 465, false for 587), and the server's certificate: its name is \
              SMTP_HOST, and this machine trusts its authority (or SSL_CERT_FILE names it)."
         }
-        _ if waited_in_vain(cause) => "Nobody answered in time: check SMTP_HOST, SMTP_PORT, SMTP_SECURE (true for port 465, false for 587) and the firewall.",
+        _ if waited_in_vain(cause) => {
+            "Nobody answered in time: check SMTP_HOST, SMTP_PORT, SMTP_SECURE (true for port 465, false for 587) and the firewall."
+        }
         _ => "Check SMTP_HOST, SMTP_PORT and SMTP_SECURE (true for port 465, false for 587).",
     };
     Error::new(ErrorKind::External, format!("mail could not be sent through {host}: {cause}"), hint)
