@@ -2,7 +2,7 @@
 
 Needs 6 GiB, wrk, and the sqlite3 module of Python. Run as root, the service and wrk get more of the processor than whatever
 else the machine does, so that the figures are theirs."""
-import hashlib, json, os, random, re, shutil, signal, sqlite3, statistics, subprocess, sys, threading, time, urllib.request
+import atexit, hashlib, json, math, os, random, re, shutil, signal, sqlite3, statistics, subprocess, sys, threading, time, urllib.request
 import measure
 
 MIB = 1 << 20
@@ -22,6 +22,7 @@ class Service:
         started = time.monotonic()
         self.process = subprocess.Popen(URGENT + [binary, "-C", folder, "serve", "--listen", f"127.0.0.1:{PORT}"],
                                         env=dict(os.environ, **env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         while True:
             try:
                 with urllib.request.urlopen(BASE + "/readyz", timeout=5):
@@ -92,9 +93,9 @@ def fill(catalog, wanted):
     db.close()
 
 
-def wrk(token):
-    """Reads at least READS times; returns (requests, a second, p50 ms, p99 ms, errors)."""
-    seconds = 6
+def wrk(token, rate=2000):
+    """Reads at least READS times, at about `rate` a second; returns (requests, a second, p50 ms, p99 ms, errors)."""
+    seconds = math.ceil(READS / rate)
     while True:
         out = subprocess.run(URGENT + ["wrk", "-t1", "-c8", f"-d{seconds}s", "--latency", "-H", "Authorization: Bearer " + token,
                                        BASE + "/api/backup"], capture_output=True, text=True).stdout
@@ -109,6 +110,11 @@ def wrk(token):
     return requests, float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), at(50), at(99), errors
 
 
+def source_folder(folder):
+    """In memory where there is room: what is measured is the service and what it writes to the disk."""
+    return ("/dev/shm" if shutil.disk_usage("/dev/shm").free > 2 * DOWNLOAD_MIB * MIB else folder) + "/strongroom-bench-source"
+
+
 def application(folder, uploads, extra=""):
     """Folders of an application without schedules, emptied."""
     for path in (folder, uploads):
@@ -119,9 +125,10 @@ def application(folder, uploads, extra=""):
 
 
 def reads(binary, folder, env):
-    """A catalog of 10,000 backups: start, memory, and reads while a backup of 1.5 GiB runs."""
-    application(folder, folder + "/uploads")
-    with open(folder + "/uploads/first.bin", "wb") as f:
+    """A catalog of 10,000 backups: start, memory, and reads while a backup of 4 GiB runs."""
+    source = source_folder(folder)
+    application(folder, source)
+    with open(source + "/first.bin", "wb") as f:
         f.write(random.Random(0).randbytes(MIB))
     strongroom(binary, folder, env, "backup")
     fill(folder + "/backups/.strongroom/catalog.db", BACKUPS)
@@ -137,15 +144,18 @@ def reads(binary, folder, env):
     time.sleep(5)
     idle = service.resident_mib()
     alone = wrk(token)
-    for number in range(96):
-        with open(f"{folder}/uploads/{number}.bin", "wb") as f:
-            f.write(random.Random(number).randbytes(16 * MIB))
+    print(f"starts {starts}, idle {idle:.0f} MiB, reads {alone}", flush=True)
+    for number in range(64):
+        with open(f"{source}/{number}.bin", "wb") as f:
+            f.write(random.Random(number).randbytes(64 * MIB))
     with Peak(service) as peak:
         job = service.call("/api/backup/create", {"type": "manual"})["id"]
         while service.job(job)["state"] == "queued":
             time.sleep(0.01)
-        busy = wrk(token)
+        # A backup keeps both cores busy: the reads take longer.
+        busy = wrk(token, alone[1] / 4)
         overlapped = service.job(job)["state"] == "running"
+        print(f"reads during the backup {busy}, peak {peak.mib:.0f} MiB", flush=True)
         while service.job(job)["state"] in ("queued", "running"):
             time.sleep(0.1)
     if service.job(job)["state"] != "succeeded":
@@ -153,6 +163,7 @@ def reads(binary, folder, env):
     if not overlapped:
         sys.exit("the backup was over before the reads were: nothing was measured")
     service.stop()
+    shutil.rmtree(source)
     shutil.rmtree(folder)
     start = statistics.median(starts)
     return [(f"start to ready, {BACKUPS:,} backups in the catalog (median of 5)", f"{start:.0f} ms", "< 300 ms", start < 300),
@@ -169,9 +180,7 @@ def latency(when, figures):
 
 def download(binary, folder, env):
     """A 5 GiB archive, taken by a client that hashes it."""
-    # In memory where there is room: what is measured is the archive, which lies on the disk.
-    shm = shutil.disk_usage("/dev/shm").free > 2 * DOWNLOAD_MIB * MIB
-    source = ("/dev/shm" if shm else folder) + "/strongroom-bench-source"
+    source = source_folder(folder)
     application(folder, source, '[plans.default]\ncompression = "none"\n')
     try:
         for number in range(DOWNLOAD_MIB // 64):

@@ -10,7 +10,7 @@ use std::io::Read;
 fn large() -> App {
     let app = App::new();
     let mut state = 1_u64;
-    for number in 0..48 {
+    for number in 0..32 {
         let bytes: Vec<u8> = (0..4 << 17)
             .flat_map(|_| {
                 // xorshift: bytes that do not compress.
