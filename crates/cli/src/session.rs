@@ -53,6 +53,11 @@ impl Session {
         Ok(room)
     }
 
+    /// Opens the room and leaves everything as it is: for the service, which looks after what a crash left itself.
+    pub fn room_as_it_is(&self) -> Result<Room> {
+        Room::open_without_recovery(self.config.clone(), surroundings(), Arc::new(SystemClock))
+    }
+
     /// Progress as the engine wants it.
     pub fn progress(&self) -> Arc<dyn Progress> {
         self.reporter.clone()

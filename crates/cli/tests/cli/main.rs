@@ -18,6 +18,7 @@ mod repository;
 mod restore;
 mod retention;
 mod server_databases;
+mod service;
 mod single_tables;
 mod support;
 mod two_servers;
