@@ -927,7 +927,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Says that the service can work: its catalog answers and it is not stopping. */
+        /**
+         * Says that the service can work: what a crash left is recovered, the scheduler works, the catalog answers, and it is not
+         *     stopping. Until then the answer is 503 with the reason.
+         */
         get: operations["get_readyz"];
         put?: never;
         post?: never;
@@ -1946,7 +1949,7 @@ export interface components {
         };
         /** @description The scheduler. */
         SchedulerStatus: {
-            /** @description It was initialised: always so once the service answers. */
+            /** @description It has begun to look what is due: what a crash left is recovered. */
             initialized: boolean;
             /** @description Whether schedules run. */
             isRunning: boolean;
@@ -3241,7 +3244,10 @@ export interface operations {
     post_backup_cleanup: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3528,7 +3534,10 @@ export interface operations {
     post_backup_id_drill: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -3757,7 +3766,10 @@ export interface operations {
     post_backup_id_verify: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -4166,7 +4178,10 @@ export interface operations {
     post_restores_id_undo: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -4895,7 +4910,10 @@ export interface operations {
     post_verify: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
