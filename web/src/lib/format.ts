@@ -50,9 +50,16 @@ export function ago(iso: string, now = Date.now()): string {
   return relative.format(Math.trunc(seconds / step[1]), step[0]);
 }
 
+/** `3 hours`, `less than a minute`: how long ago. */
+export function since(iso: string, now = Date.now()): string {
+  const text = ago(iso, now);
+  return text.endsWith(' ago') ? text.slice(0, -4) : 'less than a minute';
+}
+
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+/** Days come as dates of their own zone: `2026-11-22` shall not become the 21st west of Greenwich. */
+const dayFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 
 /** Date and time to the minute, in the browser's zone. */
 export function when(iso: string): string {

@@ -17,7 +17,7 @@ export default function SchedulesPage() {
     <Loaded query={query} what="the schedules">
       {({ schedules, timezone }) => (
         <>
-          <PageHeader title="Schedules" lead={`Expressions are read in ${timezone}; times are shown in your zone, ${browserZone}.`} />
+          <PageHeader title="Schedules" lead={leadOf(timezone)} />
           <ScheduleStrip />
           <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }} spacing="lg">
             {schedules.map((schedule) => (
@@ -29,4 +29,9 @@ export default function SchedulesPage() {
       )}
     </Loaded>
   );
+}
+
+function leadOf(zone: string): string {
+  if (zone === browserZone) return `Expressions and times are in ${zone}, which is your zone too.`;
+  return `Expressions are read in ${zone}. Times are shown in your zone, ${browserZone}, and at the right in that of the plans.`;
 }
