@@ -116,7 +116,7 @@ export class Person {
     await this.page.getByLabel('Name').fill(name);
     await this.page.getByRole('textbox', { name: 'Password' }).fill(password);
     await this.button('Sign in').click();
-    await this.page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await this.button('Sign out').waitFor({ state: 'attached' });
     this.provoked = false;
   }
 

@@ -72,7 +72,7 @@ export async function people({ harness, service, ada }) {
     await bob.page.getByText('The password is changed').waitFor();
   });
 
-  await harness.step('a viewer becomes an administrator, and is one at once', ada, async () => {
+  await harness.step('a viewer becomes an administrator, and is one after signing in again', ada, async () => {
     await ada.go('/settings/people');
     await ada.button('Change bob').click();
     await page.getByRole('combobox', { name: 'New role' }).click();
@@ -80,6 +80,10 @@ export async function people({ harness, service, ada }) {
     await ada.axe();
     await ada.button('Save').click();
     await page.getByRole('row').filter({ hasText: 'bob' }).getByText('Administrator').waitFor();
+    bob.provoked = true;
+    await bob.page.goto(`${service.url}/backups`);
+    await bob.page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await bob.signIn('bob', 'another long phrase');
     await bob.go('/backups');
     await bob.button('Back up now').waitFor();
   });
@@ -93,6 +97,7 @@ export async function people({ harness, service, ada }) {
     await bob.page.goto(`${service.url}/backups`);
     await bob.page.getByRole('heading', { name: 'Sign in' }).waitFor();
     await bob.signIn('bob', 'given by the administrator');
+    await bob.button('Back up now').waitFor();
   });
 
   await harness.step('the last administrator stays; everybody else can be removed', ada, async () => {

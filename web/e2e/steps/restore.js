@@ -49,6 +49,8 @@ export async function restore({ harness, app, ada }) {
     await page.getByText('from before the restore is live again').waitFor();
     assert.equal(app.sql('select count(*) from customers'), emptied);
     assert.ok(!existsSync(join(app.uploads, 'customers')));
+    const { data } = await ada.api('/api/backup/cleanup');
+    assert.equal(data.blocked ?? null, null, 'what was backed up before the restore is no collapse that somebody must look at');
   });
 
   await harness.step('undoing the undo brings the restored data back', ada, async () => {

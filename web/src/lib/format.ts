@@ -46,7 +46,8 @@ const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: '
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (new Date(iso).getTime() - now) / 1000;
   const step = STEPS.find(([, size]) => Math.abs(seconds) >= size);
-  if (!step) return seconds > 0 ? 'in less than a minute' : 'just now';
+  // The pages' clock stands still for half a minute at a time: what just happened may lie ahead of it.
+  if (!step) return seconds > 30 ? 'in less than a minute' : 'just now';
   return relative.format(Math.trunc(seconds / step[1]), step[0]);
 }
 

@@ -74,7 +74,7 @@ function DatabaseTable({ name, figures }: { name: string; figures: DatabaseFigur
           `${figures.engine} ${figures.engineVersion}`,
           plural(tables.length, 'table'),
           plural(rows, 'row'),
-          ...others.map(([kind, number]) => `${count(number)} ${kind}`),
+          ...others.map(([kind, number]) => `${count(number)} ${number === 1 ? kind.replace(/(?<=x)es$|s$/, '') : kind}`),
         ].join(', ')}
         . Schema <code title={figures.schemaHash}>{shortHash(figures.schemaHash)}</code>
       </Text>

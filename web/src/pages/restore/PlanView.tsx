@@ -29,15 +29,17 @@ export function PlanView({ plan }: { plan: RestorePlan }) {
           {
             key: 'now',
             label: 'Now',
+            whole: true,
             cell: ({ entriesNow, bytesNow, kind }) =>
               entriesNow == null ? 'Nothing there' : `${count(entriesNow)} ${entriesWord(kind)}${bytesNow == null ? '' : `, ${bytes(bytesNow)}`}`,
           },
           {
             key: 'then',
             label: 'Afterwards',
+            whole: true,
             cell: ({ entriesThen, bytesThen, kind }) => `${count(entriesThen)} ${entriesWord(kind)}, ${bytes(bytesThen)}`,
           },
-          { key: 'clients', label: 'Clients', cell: ({ clients }) => (clients == null ? '–' : `${clients} connected`) },
+          { key: 'clients', label: 'Clients', whole: true, cell: ({ clients }) => (clients == null ? '–' : `${clients} connected`) },
           {
             key: 'details',
             label: 'Details',

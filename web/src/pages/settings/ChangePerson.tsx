@@ -1,4 +1,4 @@
-import { Button, Group, Modal, PasswordInput, Select, Stack } from '@mantine/core';
+import { Button, Group, Modal, PasswordInput, Select, Stack, Text } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
 import { api, unwrap, type Schemas } from '../../api/client';
 import type { User } from '../../api/types';
@@ -26,10 +26,11 @@ export function ChangePerson({ user, onClose }: { user: User; onClose: () => voi
     <Modal opened onClose={onClose} title={`Change ${user.name}`} centered closeButtonProps={{ 'aria-label': 'Close' }}>
       <form onSubmit={submit}>
         <Stack>
+          <Text size="sm">Either change signs {user.name} out everywhere; they sign in again.</Text>
           <Select label="New role" data={ROLES} value={role} allowDeselect={false} onChange={(value) => setRole(value as Schemas['RoleName'])} />
           <PasswordInput
             label="New password"
-            description="At least 10 characters; left empty, the old one stays. A new one signs them out everywhere."
+            description="At least 10 characters; left empty, the old one stays."
             minLength={10}
             autoComplete="new-password"
             value={password}
