@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn growth_counts_days_without_backups() {
-        let day = |date: &str, total_bytes| DayStatistics { date: date.to_owned(), total_bytes, ..DayStatistics::default() };
+        let day =
+            |date: &str, total_bytes| DayStatistics { date: date.to_owned(), total_bytes, ..DayStatistics::default() };
         assert_eq!(growth_per_day(&[]), 0);
         assert_eq!(growth_per_day(&[day("2026-03-01", 500)]), 0);
         assert_eq!(growth_per_day(&[day("2026-02-27", 100), day("2026-03-01", 300), day("2026-03-09", 1100)]), 100);

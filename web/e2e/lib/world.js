@@ -40,6 +40,9 @@ schedules.weekly = "30 4 * * 1"
 [schedule]
 catch_up = false
 
+[notify]
+low_disk_percent = 0 # of the machine that the tests run on
+
 [[notify.webhook]]
 name = "chat"
 url = "http://127.0.0.1:${hook.port}/secret-path"

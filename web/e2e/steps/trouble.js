@@ -32,10 +32,10 @@ export async function trouble({ harness, app, mail, ada }) {
     await ada.shot('overview-failed');
     await ada.go('/backups');
     await page.locator(`tbody tr:first-child a[href$="${id}"]`).waitFor();
-    await page.locator('tbody tr:first-child').getByText('Failed').waitFor();
+    await page.locator('tbody tr:first-child').getByText('Failed', { exact: true }).waitFor();
     await ada.go('/activity');
-    await page.locator('tbody tr:first-child').getByText('Failed').waitFor();
-    await page.locator('tbody tr:first-child').getByText(/prisma\/dev\.db|database/).waitFor();
+    await page.locator('tbody tr:first-child').getByText('Failed', { exact: true }).waitFor();
+    await page.locator('tbody tr:first-child').getByText(/prisma\/dev\.db/).waitFor();
     await ada.axe();
   });
 
@@ -59,7 +59,7 @@ export async function trouble({ harness, app, mail, ada }) {
   });
 
   await harness.step('a collapse is told, keeps older backups, and is acknowledged', ada, async () => {
-    app.sql('pragma foreign_keys=off; create table customers_kept as select * from customers; delete from customers');
+    app.sql('pragma foreign_keys=off; delete from customers; delete from orders');
     const job = await ada.job('/api/backup/create', { description: 'After the accident' });
     await ada.go('/retention');
     await page.getByText('Much smaller than its predecessor').waitFor();
@@ -74,6 +74,5 @@ export async function trouble({ harness, app, mail, ada }) {
     await ada.go('/retention');
     await page.getByRole('table', { name: 'Fate of each backup' }).waitFor();
     assert.equal(await page.getByText('Much smaller than its predecessor').count(), 0);
-    app.sql('insert into customers select * from customers_kept; drop table customers_kept');
   });
 }

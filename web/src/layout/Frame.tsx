@@ -72,9 +72,11 @@ export function Frame({ me }: { me: Schemas['Me'] }) {
           })}
         </div>
         {Boolean(running.data?.total) && (
-          <Text size="sm" component={Link} to="/activity" className={classes.running} role="status">
-            {plural(running.data!.total, 'job')} running
-          </Text>
+          <div role="status">
+            <Text size="sm" component={Link} to="/activity" className={classes.running}>
+              {plural(running.data!.total, 'job')} running
+            </Text>
+          </div>
         )}
         <Text size="sm" c="dimmed" px="xs" truncate>
           {me.name}

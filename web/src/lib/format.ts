@@ -94,12 +94,18 @@ export function whenIn(iso: string, zone: string): string {
 /** The browser's zone: `Europe/London`. */
 export const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** First letter large. */
+/** First letter large; ids stay as they are. */
 export function capital(text: string): string {
+  if (/^[0-9a-f]{12}\b/.test(text)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The first digits of a hash. */
 export function shortHash(hash: string): string {
   return hash.length > 16 ? `${hash.slice(0, 16)}…` : hash;
+}
+
+/** A sentence of the service with its times as people here read them. */
+export function withTimes(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, when);
 }

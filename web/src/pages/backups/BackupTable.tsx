@@ -22,6 +22,7 @@ const COLUMNS: Column<Backup>[] = [
         <Text size="sm" c="dimmed">
           {backup.description ?? backup.id}
         </Text>
+        {backup.pinned && <Status tone="idle" icon="pin" label="Pinned" />}
       </div>
     ),
   },
@@ -36,11 +37,6 @@ const COLUMNS: Column<Backup>[] = [
     sortable: true,
     numeric: true,
     cell: (backup) => (backup.durationMs == null ? '–' : duration(backup.durationMs)),
-  },
-  {
-    key: 'pinned',
-    label: 'Pinned',
-    cell: ({ pinned }) => (pinned ? <Status tone="idle" icon="pin" label="Pinned" /> : 'No'),
   },
 ];
 

@@ -2,7 +2,7 @@ import { Text, Title } from '@mantine/core';
 import type { Status } from '../../api/types';
 import { Icon } from '../../components/Icon';
 import { useNow } from '../../hooks/useNow';
-import { capital, since } from '../../lib/format';
+import { capital, since, withTimes } from '../../lib/format';
 import type { Tone } from '../../lib/words';
 import type { PlanSummary } from './plans';
 import classes from './Verdict.module.css';
@@ -23,7 +23,7 @@ export function Verdict({ status, plans }: { status: Status; plans: PlanSummary[
         {status.alarms.length > 0 && (
           <ul>
             {status.alarms.map((alarm) => (
-              <li key={alarm}>{alarm}</li>
+              <li key={alarm}>{withTimes(alarm)}</li>
             ))}
           </ul>
         )}

@@ -20,9 +20,12 @@ export function PlanView({ plan }: { plan: RestorePlan }) {
             key: 'name',
             label: 'Component',
             cell: ({ name, kind }) => (
-              <>
-                <b>{name}</b> <Text size="sm" c="dimmed">{KINDS[kind]}</Text>
-              </>
+              <div>
+                <b>{name}</b>
+                <Text size="sm" c="dimmed">
+                  {KINDS[kind]}
+                </Text>
+              </div>
             ),
           },
           { key: 'target', label: 'Replaces', breaks: true, cell: ({ target }) => target },

@@ -181,7 +181,10 @@ fn every_order_pages_through_the_whole_list() {
                 ByTier => (0, record.tier.name().to_owned()),
                 Plan => (0, record.plan.clone()),
                 ByState => (0, record.state.name().to_owned()),
-                Trust => (i64::from(record.trust.stored.is_some()) + i64::from(record.trust.restored.is_some()) * 2, String::new()),
+                Trust => (
+                    i64::from(record.trust.stored.is_some()) + i64::from(record.trust.restored.is_some()) * 2,
+                    String::new(),
+                ),
                 Bytes => (record.bytes.unwrap_or(0) as i64, String::new()),
                 DurationMs => (record.duration_ms.unwrap_or(0) as i64, String::new()),
             };
