@@ -15,6 +15,7 @@ export async function retention({ harness, ada }) {
     assert.equal(await page.locator('circle').count(), data.backups.length);
     await fates.getByText(going[0].reason).first().waitFor();
     await page.getByText(`A cleanup would remove ${going.length} backups`).waitFor();
+    await ada.shot('retention', { fullPage: false });
   });
 
   await harness.step('a cleanup lists what goes, removes exactly that, and says how much room it made', ada, async () => {
