@@ -115,8 +115,12 @@ impl TreeTarget {
         }
         match &self.belongs {
             Belongs::Files(files) => {
-                let existing: Vec<_> = files.iter().filter(|file| live.join(file.to_os_path()).exists()).collect();
-                plan.live = Some(counted(existing.len() as u64, 0, 0, 0));
+                let sizes: Vec<u64> = files
+                    .iter()
+                    .filter_map(|file| live.join(file.to_os_path()).symlink_metadata().ok())
+                    .map(|metadata| metadata.len())
+                    .collect();
+                plan.live = Some(counted(sizes.len() as u64, 0, 0, sizes.iter().sum()));
             }
             Belongs::Tree { filter, one_file_system, .. } => {
                 plan.obstacles.extend(mounts_below(&live).iter().map(|mount| {
