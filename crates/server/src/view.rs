@@ -41,6 +41,26 @@ pub enum StateName {
     Cancelled,
 }
 
+/// What a list of backups is ordered by.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub enum SortName {
+    /// When the run started.
+    StartedAt,
+    /// The tier's name.
+    Tier,
+    /// The plan's name.
+    Plan,
+    /// The state's name.
+    State,
+    /// How far it is proven.
+    Trust,
+    /// Bytes in the store.
+    Bytes,
+    /// How long it took.
+    DurationMs,
+}
+
 /// How a backup lies in its store.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
@@ -245,7 +265,7 @@ impl From<BackupRecord> for Backup {
 /// A page of backups.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BackupPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub backups: Vec<Backup>,
     /// How many there are in all.
     pub total: u64,

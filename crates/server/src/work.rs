@@ -318,7 +318,7 @@ pub struct CleanupPlan {
     pub backups: Vec<CleanupLine>,
     /// Bytes that would be freed.
     pub freed_bytes: u64,
-    /// Why nothing is removed at all, where that is so.
+    /// Why less is removed than the policy says, where that is so.
     pub blocked: Option<String>,
 }
 

@@ -84,8 +84,8 @@ fn fetch(
     let Destination::Folder(folder) = destination else {
         return Err(Error::new(
             ErrorKind::Usage,
-            "--path fetches files into a folder, not into a database",
-            "Name a folder with --to.",
+            "--path fetches files and folders into a new folder, never over live ones",
+            "Name that folder with --to; a whole component is put back with --component.",
         ));
     };
     let backup = locate::find(room, &arguments.id)?;

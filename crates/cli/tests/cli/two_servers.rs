@@ -1,6 +1,6 @@
 //! Two database servers and uploads in one plan; passwords in nobody's sight; disks that fill on our side and on the server's.
 
-use crate::full_disk::Mounted;
+use crate::support::Mounted;
 use crate::support::{App, KEY};
 use std::process::{Command, Stdio};
 use testkit::{mariadb, postgres};
@@ -91,7 +91,7 @@ fn two_servers_and_files_are_backed_up_and_restored_together_and_no_password_is_
 fn a_disk_that_fills_on_our_side_or_the_servers_costs_nothing_that_was_there() {
     let app = App::empty();
     // A tablespace on a small disk: the server's log must not be on it, or the server itself would stop.
-    let disk = Mounted::new(app.path().join("disk"), "60m");
+    let disk = Mounted::tmpfs(app.path().join("disk"), "60m");
     let server = postgres::Server::start();
     let run = |program: &str, arguments: &[&str]| {
         assert!(Command::new(program).args(arguments).arg(&disk.0).status().unwrap().success(), "{program}");
@@ -119,7 +119,7 @@ fn a_disk_that_fills_on_our_side_or_the_servers_costs_nothing_that_was_there() {
     app.ok(&["list"]);
     let left = "SELECT string_agg(datname, ' ') FROM pg_database WHERE datname LIKE 'crm\\_%'";
     assert_eq!(server.sql("postgres", left), "", "what was half filled is removed");
-    let archives = Mounted::new(app.path().join("small"), "8m");
+    let archives = Mounted::tmpfs(app.path().join("small"), "8m");
     app.configure(&format!("backup_dir = '{}'\n", archives.0.display()));
     assert_eq!(app.fails(1, &["backup"]), "no_space");
     assert_eq!(app.ok(&["list"])[0]["state"], "failed");

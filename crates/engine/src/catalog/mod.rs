@@ -13,7 +13,6 @@ pub mod backups;
 pub mod figures;
 pub mod jobs;
 pub mod locks;
-mod orphans;
 pub mod outbox;
 pub mod restores;
 mod row;

@@ -142,7 +142,8 @@ async fn list(State(app): State<App>, Query(query): Query<super::PageQuery>) -> 
 }
 
 /// Undo a restore; `latest` is the newest one not yet undone. Needs no confirmation, for it can itself be undone.
-#[utoipa::path(post, path = "/api/restores/{id}/undo", tag = "restores", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/restores/{id}/undo", tag = "restores",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["restore"])))]
 async fn undo(

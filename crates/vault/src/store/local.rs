@@ -186,6 +186,20 @@ struct LocalWriter {
     finished: bool,
 }
 
+/// Objects of at least this size do not stay in the page cache.
+const CACHED_BYTES_MAX: u64 = 4 << 20;
+
+impl LocalWriter {
+    /// Gives the memory back that a large object's bytes took on their way to the disk: they would push out what the
+    /// application reads, nobody reads them soon, and a verification should read the disk.
+    fn leave_cache(&self) {
+        if self.file.written_bytes() >= CACHED_BYTES_MAX {
+            // It is advice: where it is not taken, nothing is lost.
+            let _ = rustix::fs::fadvise(self.file.file(), 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+}
+
 impl Write for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
@@ -211,6 +225,7 @@ impl ObjectWriter for LocalWriter {
 
     fn finish(mut self: Box<Self>) -> Result<ObjectInfo> {
         self.file.sync().doing(|| format!("syncing {}", self.temporary.display()))?;
+        self.leave_cache();
         rename_without_replacing(&self.temporary, &self.path)?;
         self.finished = true;
         sync_folder(&self.folder)?;
