@@ -42,7 +42,7 @@ pub fn show(id: &str, session: &Session) -> Result<Report> {
     let mut document = json(&record)?;
     if let Value::Object(fields) = &mut document {
         fields.insert("manifest".to_owned(), json(&manifest)?);
-        fields.insert("expectedRestoreMs".to_owned(), json(&measured.map(|(_, duration_ms)| duration_ms))?);
+        fields.insert("expectedRestoreMs".to_owned(), json(measured.map(|(_, duration_ms)| duration_ms))?);
     }
     Ok(Report::done(document, text))
 }

@@ -57,7 +57,11 @@ fn trust_grows_step_by_step() {
     let record = app.ok(&["show", &id]);
     assert!(!record["trust"]["opened"].is_null() && record["trust"]["restored"].is_null(), "{record}");
     app.ok(&["drill", "latest"]);
-    assert!(!app.ok(&["show", &id])["trust"]["restored"].is_null());
+    let shown = app.ok(&["show", &id]);
+    assert!(!shown["trust"]["restored"].is_null());
+    // The recovery time to expect: measured, kept, and shown for every backup of the plan.
+    assert!(shown["trust"]["restoreDurationMs"].as_u64().is_some_and(|duration_ms| duration_ms > 0), "{shown}");
+    assert_eq!(shown["expectedRestoreMs"], shown["trust"]["restoreDurationMs"]);
 }
 
 #[test]

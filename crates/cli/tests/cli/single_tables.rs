@@ -110,7 +110,7 @@ fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
     let app = app_of(&server.url("crm"));
     let (intact, defined) = (server.sql("crm", READ), definitions(&server));
     for record in [app.backup(&[]), app.backup(&["--format", "json"])] {
-        server.sql("crm", r#"DROP TABLE customers CASCADE; DROP TABLE measured_2024"#);
+        server.sql("crm", "DROP TABLE customers CASCADE; DROP TABLE measured_2024");
         let restored = restore(&app, record["id"].as_str().unwrap(), &["customers", "measured_2024"]);
         // Views do not belong to a table: CASCADE took them.
         let views = r#"SET ROLE app; CREATE VIEW rich AS SELECT c.* FROM customers c JOIN sales."Orders" o ON o.customer = c.id WHERE total > 10;

@@ -77,7 +77,9 @@ fn the_json_is_the_published_one() {
             "startedAt": "2025-11-22T02:53:20Z", "finishedAt": "2025-11-22T02:53:22Z", "durationMs": 2000,
             "location": null, "bytes": null, "sha256": null,
             "components": [{"name": "database", "kind": "sqlite", "state": "succeeded", "entries": 1, "bytes": 2, "warnings": []}],
-            "trust": {"stored": null, "reRead": "2025-11-22T02:53:21Z", "opened": null, "restored": null},
+            "trust": {
+                "stored": null, "reRead": "2025-11-22T02:53:21Z", "opened": null, "restored": null, "restoreDurationMs": null,
+            },
             "keyFingerprint": null, "pinned": false, "collapsed": null, "error": null, "late": false
         })
     );

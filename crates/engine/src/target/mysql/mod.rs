@@ -236,7 +236,8 @@ impl Target for MysqlTarget {
         let measured = figures::measure(&filled, self.connections, self.content_hash_bytes_max, context.hash_key)?;
         match &self.beside {
             Some(beside) => {
-                journal::begin(beside, &self.address.database, &schema, self.only.is_some().then(|| self.keys.clone()))?
+                let keys = self.only.is_some().then(|| self.keys.clone());
+                journal::begin(beside, &self.address.database, &schema, keys)?;
             }
             None if !drill::is_drill(&filled.database) => make::enable_events(&mut session, &schema, &filled.database)?,
             None => {}

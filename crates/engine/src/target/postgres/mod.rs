@@ -404,7 +404,10 @@ impl PostgresTarget {
         let tables = self.tables.as_mut().ok_or_else(|| no_layout(&self.name))?;
         match path {
             "1-pre-data.sql" => tables.pre_data(&read_text(content, path, SCHEMA_BYTES_MAX)?),
-            "5-post-data.sql" => tables.post_data(read_text(content, path, SCHEMA_BYTES_MAX)?),
+            "5-post-data.sql" => {
+                tables.post_data(read_text(content, path, SCHEMA_BYTES_MAX)?);
+                Ok(())
+            }
             _ => tables.rows(path, &mut Counted { content, context }),
         }
     }

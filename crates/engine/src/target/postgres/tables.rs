@@ -98,9 +98,8 @@ impl Tables {
     }
 
     /// The schema's second half, which is needed last.
-    pub fn post_data(&mut self, text: String) -> Result<()> {
+    pub fn post_data(&mut self, text: String) {
         self.definitions.after_rows = Some(text);
-        Ok(())
     }
 
     /// Rows of a native export; those of other tables are passed over.
@@ -188,7 +187,8 @@ impl Sink for Tables {
     }
 
     fn post_data(&mut self, text: String) -> Result<()> {
-        Self::post_data(self, text)
+        Self::post_data(self, text);
+        Ok(())
     }
 
     fn table_named(&mut self, schema: &str, name: &str, rows: &mut dyn Read) -> Result<()> {
