@@ -61,7 +61,10 @@ fn check_one(app: &App, done: &AtomicU64) {
     assert_eq!(one("SELECT sum(cents) FROM accounts"), 10_000_000, "no transfer is half there");
     let count = one("SELECT count(*) FROM transfers");
     assert_eq!(count, one("SELECT coalesce(max(n), -1) + 1 FROM transfers"), "no line is missing before the last");
-    assert!((before..=after + 1).contains(&(count as u64)), "{count} transfers, but it was between {before} and {after}");
+    assert!(
+        (before..=after + 1).contains(&(count as u64)),
+        "{count} transfers, but it was between {before} and {after}"
+    );
     drop(restored);
     std::fs::remove_dir_all(&to).unwrap();
     app.ok(&["delete", id, "--force"]);

@@ -42,14 +42,25 @@ const MIGRATIONS: &[(u32, &str)] = &[
 
 /// An open catalog. Cheap to share behind an `Arc`; several processes may have it open.
 pub struct Catalog {
+    /// For reading only, so that nobody who looks waits for a disk that is busy with a backup. None in memory. Closed before
+    /// the other, which tidies up as the last one.
+    reader: Option<Mutex<Connection>>,
     connection: Mutex<Connection>,
 }
+
+/// How long a writer in another process is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Catalog {
     /// Opens the catalog at `path`, making it if need be, and brings its tables up to date.
     pub fn open(path: &Path) -> Result<Self> {
-        let connection = Connection::open(path).map_err(|cause| failed("opening the catalog", cause))?;
-        Self::prepare(connection)
+        let opening = |cause| failed("opening the catalog", cause);
+        let mut catalog = Self::prepare(Connection::open(path).map_err(opening)?)?;
+        let reader = Connection::open(path).map_err(opening)?;
+        reader.busy_timeout(BUSY_TIMEOUT).map_err(opening)?;
+        reader.pragma_update(None, "query_only", "ON").map_err(opening)?;
+        catalog.reader = Some(Mutex::new(reader));
+        Ok(catalog)
     }
 
     /// A catalog that lives as long as this value: for a machine that has only an archive and the key.
@@ -59,22 +70,22 @@ impl Catalog {
 
     fn prepare(mut connection: Connection) -> Result<Self> {
         let doing = |cause| failed("preparing the catalog", cause);
-        connection.busy_timeout(Duration::from_secs(30)).map_err(doing)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
         connection.pragma_update(None, "foreign_keys", "ON").map_err(doing)?;
         migrate(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { reader: None, connection: Mutex::new(connection) })
     }
 
     /// Reads. A panic elsewhere while the connection was held rolled its transaction back: the connection stays good.
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reader.as_ref().unwrap_or(&self.connection).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `work` in one transaction that holds the write lock from its start.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = self.connection();
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|cause| failed("beginning to write the catalog", cause))?;
