@@ -13,8 +13,22 @@ const steel: MantineColorsTuple = [
   '#1b4168',
 ];
 
+/** Bluish greys, of the same family as the dark surfaces below. */
+const dark: MantineColorsTuple = [
+  '#dfe5ea',
+  '#b9c3cc',
+  '#939eaa',
+  '#6b7682',
+  '#414c57',
+  '#323c46',
+  '#232b34',
+  '#1a2027',
+  '#141a20',
+  '#0f1418',
+];
+
 export const theme = createTheme({
-  colors: { steel },
+  colors: { steel, dark },
   primaryColor: 'steel',
   primaryShade: { light: 8, dark: 7 },
   defaultRadius: 'md',

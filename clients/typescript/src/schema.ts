@@ -64,7 +64,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the backups, newest first. */
+        /** List the backups, newest first unless another order is asked for. */
         get: operations["get_backup"];
         put?: never;
         post?: never;
@@ -343,7 +343,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the backups, newest first; the same as `GET /api/backup`, for viewers too. */
+        /** List the backups; the same as `GET /api/backup`, for viewers too. */
         get: operations["get_backups"];
         put?: never;
         post?: never;
@@ -781,6 +781,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List where backups lie, how much they take and how much room is left. */
+        get: operations["get_stores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1098,7 +1115,7 @@ export interface components {
         };
         /** @description A page of backups. */
         BackupPage: {
-            /** @description Newest first. */
+            /** @description In the order that was asked for. */
             backups: components["schemas"]["Backup"][];
             /** @description Where the next page begins; `null` on the last one. */
             next?: string | null;
@@ -1174,7 +1191,7 @@ export interface components {
         CleanupPlan: {
             /** @description Every backup with its fate, newest first. */
             backups: components["schemas"]["CleanupLine"][];
-            /** @description Why nothing is removed at all, where that is so. */
+            /** @description Why less is removed than the policy says, where that is so. */
             blocked?: string | null;
             /**
              * Format: int64
@@ -1590,6 +1607,11 @@ export interface components {
             count: number;
             /**
              * Format: int64
+             * @description How long the plan's newest drill took to restore: the recovery time to expect.
+             */
+            expectedRestoreMs?: number | null;
+            /**
+             * Format: int64
              * @description Failed ones among them.
              */
             failed: number;
@@ -1768,6 +1790,13 @@ export interface components {
              * @example CONFIRM_RESTORE
              */
             confirmToken?: string | null;
+            /**
+             * @description Only these tables (`customers` or `sales.customers`) of the one component, a database; all when empty.
+             * @example [
+             *       "customers"
+             *     ]
+             */
+            tables?: string[];
             /** @description By component: another folder or database address to restore into. */
             targets?: {
                 [key: string]: string;
@@ -1811,6 +1840,11 @@ export interface components {
              * @default null
              */
             components?: string[] | null;
+            /**
+             * @description Only these tables of the one component, a database; all when empty.
+             * @default []
+             */
+            tables?: string[];
             /**
              * @description By component: another folder or database address to restore into.
              * @default {}
@@ -2025,6 +2059,11 @@ export interface components {
             needed: boolean;
         };
         /**
+         * @description What a list of backups is ordered by.
+         * @enum {string}
+         */
+        SortName: "startedAt" | "tier" | "plan" | "state" | "trust" | "bytes" | "durationMs";
+        /**
          * @description How a backup came out.
          * @enum {string}
          */
@@ -2084,6 +2123,46 @@ export interface components {
             totalBackups: number;
             /** @description Version of the service. */
             version: string;
+        };
+        /**
+         * @description How backups lie in a place.
+         * @enum {string}
+         */
+        StoreKind: "archives" | "repository";
+        /** @description Where backups lie. */
+        StoreList: {
+            /** @description One by one. */
+            stores: components["schemas"]["StoreView"][];
+        };
+        /** @description A place where backups lie. */
+        StoreView: {
+            /**
+             * Format: int64
+             * @description Backups that lie there.
+             */
+            backups: number;
+            /**
+             * Format: int64
+             * @description Bytes that they take.
+             */
+            bytes: number;
+            disk?: components["schemas"]["DiskFigures"] | null;
+            /** @description What is written there from now on is encrypted. */
+            encrypted: boolean;
+            /** @description `archives`: one file a backup; `repository`: deduplicated storage of many. */
+            kind: components["schemas"]["StoreKind"];
+            /**
+             * @description Where it is.
+             * @example /srv/app/backups
+             */
+            location: string;
+            /**
+             * Format: date-time
+             * @description Start of the newest good one there.
+             */
+            newestAt?: string | null;
+            /** @description Names of the plans that write to it. */
+            plans: string[];
         };
         /** @description Done, with data. */
         Success_ActionDone: {
@@ -2225,7 +2304,7 @@ export interface components {
         Success_BackupPage: {
             /** @description A page of backups. */
             data: {
-                /** @description Newest first. */
+                /** @description In the order that was asked for. */
                 backups: components["schemas"]["Backup"][];
                 /** @description Where the next page begins; `null` on the last one. */
                 next?: string | null;
@@ -2260,7 +2339,7 @@ export interface components {
             data: {
                 /** @description Every backup with its fate, newest first. */
                 backups: components["schemas"]["CleanupLine"][];
-                /** @description Why nothing is removed at all, where that is so. */
+                /** @description Why less is removed than the policy says, where that is so. */
                 blocked?: string | null;
                 /**
                  * Format: int64
@@ -2726,6 +2805,19 @@ export interface components {
             success: boolean;
         };
         /** @description Done, with data. */
+        Success_StoreList: {
+            /** @description Where backups lie. */
+            data: {
+                /** @description One by one. */
+                stores: components["schemas"]["StoreView"][];
+            };
+            /**
+             * @description Always `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description Done, with data. */
         Success_TestSent: {
             /** @description A test message arrived. */
             data: {
@@ -2914,6 +3006,11 @@ export interface components {
              * @description Read back from the store and hashed.
              */
             reRead?: string | null;
+            /**
+             * Format: int64
+             * @description How long that restore took: the recovery time to expect.
+             */
+            restoreDurationMs?: number | null;
             /**
              * Format: date-time
              * @description Restored by a drill that compared equal.
@@ -3158,9 +3255,17 @@ export interface operations {
                 from?: string;
                 /** @description Started before. */
                 to?: string;
+                /** @description Only those that something can be restored from: succeeded and partial ones. */
+                restorable?: boolean;
+                /** @description Whose name, id or description contains this, in either case. */
+                search?: string;
+                /** @description What the list is ordered by. */
+                sort?: components["schemas"]["SortName"];
+                /** @description Smallest or oldest first, instead of last. */
+                ascending?: boolean;
                 /** @description So many at most. */
                 limit?: number;
-                /** @description `next` of the previous page. */
+                /** @description `next` of the previous page, asked for in the same order. */
                 next?: string;
             };
             header?: never;
@@ -3779,9 +3884,17 @@ export interface operations {
                 from?: string;
                 /** @description Started before. */
                 to?: string;
+                /** @description Only those that something can be restored from: succeeded and partial ones. */
+                restorable?: boolean;
+                /** @description Whose name, id or description contains this, in either case. */
+                search?: string;
+                /** @description What the list is ordered by. */
+                sort?: components["schemas"]["SortName"];
+                /** @description Smallest or oldest first, instead of last. */
+                ascending?: boolean;
                 /** @description So many at most. */
                 limit?: number;
-                /** @description `next` of the previous page. */
+                /** @description `next` of the previous page, asked for in the same order. */
                 next?: string;
             };
             header?: never;
@@ -4643,6 +4756,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Success_Statistics"];
+                };
+            };
+            /** @description Whatever goes wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_stores: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_StoreList"];
                 };
             };
             /** @description Whatever goes wrong */

@@ -221,6 +221,9 @@ pub struct Restore {
     /// Only this component; may be given several times
     #[arg(long = "component", value_name = "NAME")]
     pub components: Vec<String>,
+    /// Only this table of the database (`name` or `schema.name`); may be given several times
+    #[arg(long = "table", value_name = "NAME", conflicts_with_all = ["path", "to"])]
+    pub tables: Vec<String>,
     /// Only this file or folder of the backup, component first: uploads/2026; needs --to
     #[arg(long, value_name = "PATH", requires = "to")]
     pub path: Vec<String>,

@@ -1,6 +1,6 @@
 //! What a backup holds, and single files out of it.
 
-use crate::below::take_apart;
+use crate::below::{Counted, take_apart};
 use crate::config::ComponentConfig;
 use crate::id::Id;
 use crate::locate::{self, Backup};
@@ -21,6 +21,9 @@ use vault::{Entry, EntryKind, EntryPath, Progress, Selection};
 pub struct Listed {
     /// Path, component first; bytes that are not UTF-8 are replaced.
     pub path: String,
+    /// The path as it is.
+    #[serde(skip)]
+    pub raw_path: EntryPath,
     /// `file`, `folder`, `symlink`, `hardlink`, `fifo` or `device`.
     pub kind: &'static str,
     /// Bytes of content.
@@ -65,7 +68,15 @@ fn listed(entry: &Entry, content: &mut dyn Read) -> Result<Listed> {
     };
     let metadata = &entry.metadata;
     let modified = jiff::Timestamp::new(metadata.modified.seconds, metadata.modified.nanoseconds as i32).ok();
-    Ok(Listed { path: entry.path.to_string(), kind, bytes, mode: format!("{:04o}", metadata.mode), modified, target })
+    Ok(Listed {
+        path: entry.path.to_string(),
+        raw_path: entry.path.clone(),
+        kind,
+        bytes,
+        mode: format!("{:04o}", metadata.mode),
+        modified,
+        target,
+    })
 }
 
 fn nothing_at(backup: &Backup, path: &str) -> Error {
@@ -102,7 +113,7 @@ pub fn fetch(
             }
         };
         fetched += 1;
-        target.entry(&context, &inner, content)
+        target.entry(&context, &inner, &mut Counted { content, progress: &**progress })
     })?;
     for target in targets.values_mut() {
         target.finish(&context)?;
@@ -144,8 +155,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// Opens one regular file of a backup. The backup is authenticated, and the file found, before this returns; the content is
 /// read on a thread of its own that holds the backup's reading lock, a few chunks ahead of the reader.
-pub fn stream(room: Arc<Room>, id: Id, path: &str) -> Result<Stream> {
-    let wanted = EntryPath::new(path.trim_matches('/'))?;
+pub fn stream(room: Arc<Room>, id: Id, wanted: EntryPath) -> Result<Stream> {
     let (sender, receiver) = crossbeam_channel::bounded(4);
     std::thread::spawn(move || {
         let result = send(&room, &id, &wanted, &sender);

@@ -56,6 +56,7 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
         for step in [TrustStep::Opened, TrustStep::Restored] {
             room.catalog.backup_trust(&drilled.id, step, room.now())?;
         }
+        room.catalog.backup_restore_duration(&drilled.id, drilled.restore_duration_ms)?;
         tracing::info!(id = %drilled.id, duration_ms = drilled.restore_duration_ms, "drill succeeded");
     }
     result
@@ -66,10 +67,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
     progress.phase("checking the backup", None);
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let scratch = room.scratch("drill", &manifest.id)?;
-    let mut hash_key = [0; 32];
-    hex::decode_to_slice(&manifest.hash_key, &mut hash_key)
-        .map_err(|_| Error::new(ErrorKind::Damaged, "the manifest's hash key is no key", "Take an older backup."))?;
-    let context = Context { progress: &**progress, hash_key, disconnect_clients: false };
+    let context = Context { progress: &**progress, hash_key: manifest.hash_key()?, disconnect_clients: false };
     let mut places = Vec::new();
     let mut staged = Vec::new();
     for part in &manifest.components {
@@ -81,7 +79,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
         places.push((config, place));
         staged.push(Staged { manifest: part, target });
     }
-    let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &context);
+    let outcome = stage::stage(&mut *reader, &manifest, &mut staged, &[], &context);
     let restore_duration_ms = started.elapsed().as_millis() as u64;
     let asserted = outcome.and_then(|()| assert_all(room, &places, progress));
     drop(staged);

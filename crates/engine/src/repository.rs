@@ -22,7 +22,8 @@ use vault::repository::{
 use vault::store::LocalStore;
 use vault::{EntryReader, EntryWriter, Key, Progress, Timestamp};
 
-const FOLDER: &str = "repository";
+/// Name of the folder in `BACKUP_DIR`.
+pub const FOLDER: &str = "repository";
 const ID_TAG: &str = "id:";
 
 /// The folder of a room's repository.

@@ -58,7 +58,8 @@ pub fn read(store: &dyn Store, archive: &str) -> Result<Option<Sidecar>> {
 
 /// The manifest in a sidecar.
 pub fn manifest(sidecar: &Sidecar, keys: &[Key]) -> Result<Manifest> {
-    let manifest = sidecar.manifest(keys).map_err(|error| error.within(naming::sidecar_name(&sidecar.public.location)))?;
+    let manifest =
+        sidecar.manifest(keys).map_err(|error| error.within(naming::sidecar_name(&sidecar.public.location)))?;
     storage::decode_manifest(&manifest)
 }
 

@@ -5,6 +5,7 @@ use crate::view::{TierName, Trust};
 use engine::Result;
 use engine::catalog::backups::{BackupFilter, BackupRecord};
 use engine::manifest::{State, Tier};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct PlanFigures {
     /// Start of the newest one that a drill proved.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub newest_proven_at: Option<Timestamp>,
+    /// How long the plan's newest drill took to restore: the recovery time to expect.
+    pub expected_restore_ms: Option<u64>,
 }
 
 /// Figures of the moment.
@@ -87,6 +90,7 @@ impl Figures {
                 last_bytes: last.as_ref().and_then(|last| last.bytes),
                 trust: last.map(|last| last.trust.into()).unwrap_or_default(),
                 newest_proven_at: one.newest_proven_at,
+                expected_restore_ms: app.catalog.restore_measured(&one.plan)?.map(|(_, duration_ms)| duration_ms),
             });
         }
         Ok(Self {
@@ -151,15 +155,19 @@ impl Statistics {
             day.total_bytes = total;
         }
         let days: Vec<DayStatistics> = by_day.into_values().collect();
-        let growth = match (days.first(), days.last()) {
-            (Some(first), Some(last)) if days.len() > 1 => {
-                last.total_bytes.saturating_sub(first.total_bytes) / (days.len() as u64 - 1)
-            }
-            _ => 0,
-        };
+        let growth = growth_per_day(&days);
         let free = app.strongroom.disk()?.map(|disk| disk.free_bytes);
         Ok(Self { days, growth_bytes_per_day: growth, full_in_days: free.and_then(|free| free.checked_div(growth)) })
     }
+}
+
+/// By the calendar: days without a backup count too.
+fn growth_per_day(days: &[DayStatistics]) -> u64 {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return 0 };
+    let date = |day: &DayStatistics| day.date.parse::<Date>();
+    let (Ok(from), Ok(to)) = (date(first), date(last)) else { return 0 };
+    let passed = u64::try_from(from.until(to).map_or(0, |span| span.get_days())).unwrap_or(0);
+    last.total_bytes.saturating_sub(first.total_bytes).checked_div(passed).unwrap_or(0)
 }
 
 impl DayStatistics {
@@ -172,5 +180,20 @@ impl DayStatistics {
         self.bytes += record.bytes.unwrap_or(0);
         self.content_bytes += record.components.iter().map(|component| component.bytes).sum::<u64>();
         self.duration_ms_max = self.duration_ms_max.max(record.duration_ms.unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_counts_days_without_backups() {
+        let day =
+            |date: &str, total_bytes| DayStatistics { date: date.to_owned(), total_bytes, ..DayStatistics::default() };
+        assert_eq!(growth_per_day(&[]), 0);
+        assert_eq!(growth_per_day(&[day("2026-03-01", 500)]), 0);
+        assert_eq!(growth_per_day(&[day("2026-02-27", 100), day("2026-03-01", 300), day("2026-03-09", 1100)]), 100);
+        assert_eq!(growth_per_day(&[day("2026-03-01", 500), day("2026-03-02", 100)]), 0, "it shrank");
     }
 }

@@ -248,12 +248,20 @@ fn engine_request(request: &RestoreRequest, actor: &Actor) -> Result<restore::Re
         }
     };
     if destination != Destination::Live {
+        if let Some(left) = components.iter().find(|name| !request.targets.contains_key(*name)) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("component {left} has no destination, but others have"),
+                "Restore either everything in its place, or everything that you name into the one destination.",
+            ));
+        }
         components = request.targets.keys().cloned().collect();
     }
     Ok(restore::Request {
         id: Some(request.id.clone()),
         backup: request.backup_id.to_string(),
         components,
+        tables: request.tables.clone(),
         destination,
         disconnect_clients: false,
         actor: actor.clone(),

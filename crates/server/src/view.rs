@@ -41,6 +41,26 @@ pub enum StateName {
     Cancelled,
 }
 
+/// What a list of backups is ordered by.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub enum SortName {
+    /// When the run started.
+    StartedAt,
+    /// The tier's name.
+    Tier,
+    /// The plan's name.
+    Plan,
+    /// The state's name.
+    State,
+    /// How far it is proven.
+    Trust,
+    /// Bytes in the store.
+    Bytes,
+    /// How long it took.
+    DurationMs,
+}
+
 /// How a backup lies in its store.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
@@ -147,6 +167,8 @@ pub struct Trust {
     /// Restored by a drill that compared equal.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restored: Option<Timestamp>,
+    /// How long that restore took: the recovery time to expect.
+    pub restore_duration_ms: Option<u64>,
 }
 
 /// It is much smaller than its predecessor.
@@ -193,7 +215,13 @@ impl From<ComponentSummary> for Component {
 
 impl From<engine::catalog::backups::Trust> for Trust {
     fn from(trust: engine::catalog::backups::Trust) -> Self {
-        Self { stored: trust.stored, re_read: trust.re_read, opened: trust.opened, restored: trust.restored }
+        Self {
+            stored: trust.stored,
+            re_read: trust.re_read,
+            opened: trust.opened,
+            restored: trust.restored,
+            restore_duration_ms: trust.restore_duration_ms,
+        }
     }
 }
 
@@ -237,7 +265,7 @@ impl From<BackupRecord> for Backup {
 /// A page of backups.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BackupPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub backups: Vec<Backup>,
     /// How many there are in all.
     pub total: u64,

@@ -112,6 +112,9 @@ pub struct RestoreRequest {
     pub backup_id: Id,
     /// Only these components; all when absent.
     pub components: Option<Vec<String>>,
+    /// Only these tables of the one component, a database; all when empty.
+    #[serde(default)]
+    pub tables: Vec<String>,
     /// By component: another folder or database address to restore into; the live place when absent.
     pub targets: BTreeMap<String, String>,
 }
@@ -315,7 +318,7 @@ pub struct CleanupPlan {
     pub backups: Vec<CleanupLine>,
     /// Bytes that would be freed.
     pub freed_bytes: u64,
-    /// Why nothing is removed at all, where that is so.
+    /// Why less is removed than the policy says, where that is so.
     pub blocked: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions, infiniteQueryOptions } from '@tanstack/react-query';
 import { api, unwrap } from './client';
-import type { State, Tier } from './types';
+import type { BackupSort, State, Tier } from './types';
 
 /** How often lists look for what others did. */
 const REFRESH_MS = 10_000;
@@ -47,10 +47,19 @@ export const plansQuery = queryOptions({
   staleTime: 60_000,
 });
 
+export const storesQuery = queryOptions({
+  queryKey: ['stores'],
+  queryFn: () => unwrap(api.GET('/api/stores')),
+});
+
 export interface BackupFilter {
   tier?: Tier;
   state?: State;
   plan?: string;
+  search?: string;
+  restorable?: boolean;
+  sort?: BackupSort;
+  ascending?: boolean;
 }
 
 export const backupsQuery = (filter: BackupFilter, limit: number) =>

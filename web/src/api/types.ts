@@ -15,3 +15,7 @@ export type FileEntry = Schemas['FileEntry'];
 export type CleanupLine = Schemas['CleanupLine'];
 export type DayStatistics = Schemas['DayStatistics'];
 export type Scope = Schemas['ScopeName'];
+export type BackupSort = Schemas['SortName'];
+export type Plan = Schemas['PlanView'];
+export type Store = Schemas['StoreView'];
+export type User = Schemas['UserView'];

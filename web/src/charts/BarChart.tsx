@@ -9,11 +9,17 @@ interface Props {
 
 const WIDTH = 600;
 const HEIGHT = 140;
+const DAY_MS = 86_400_000;
+/** Fewer days would make bars like doors. */
+const DAYS_MIN = 14;
 
-/** Values by day. The same figures stand in a table for those who do not see the drawing. */
+/** Values by day, each at its place in time. The same figures stand in a table for those who do not see the drawing. */
 export function BarChart({ label, bars, format }: Props) {
   const max = Math.max(1, ...bars.map((bar) => bar.value));
-  const step = WIDTH / Math.max(bars.length, 12);
+  const number = ({ date }: { date: string }) => Math.round(Date.parse(date) / DAY_MS);
+  const [first, last] = [bars[0], bars.at(-1)];
+  const days = first && last ? Math.max(DAYS_MIN, number(last) - number(first) + 1) : DAYS_MIN;
+  const step = WIDTH / days;
   return (
     <figure className={classes.chart}>
       <div className={classes.scale} aria-hidden="true">
@@ -21,15 +27,21 @@ export function BarChart({ label, bars, format }: Props) {
         <span>0</span>
       </div>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-        {bars.map(({ date, value }, index) => {
-          const height = Math.max(2, (value / max) * HEIGHT);
+        {bars.map((bar) => {
+          const height = Math.max(2, (bar.value / max) * HEIGHT);
+          const right = last ? days - (number(last) - number(bar)) : days;
+          const gap = Math.min(2, step / 6);
           return (
-            <rect key={date} x={index * step + 2} y={HEIGHT - height} width={Math.max(2, step - 4)} height={height} rx="2">
-              <title>{`${day(date)}: ${format(value)}`}</title>
+            <rect key={bar.date} x={(right - 1) * step + gap} y={HEIGHT - height} width={step - 2 * gap} height={height}>
+              <title>{`${day(bar.date)}: ${format(bar.value)}`}</title>
             </rect>
           );
         })}
       </svg>
+      <div className={classes.ends} aria-hidden="true">
+        <span>{last && day(new Date((number(last) - days + 1) * DAY_MS).toISOString())}</span>
+        <span>{last && day(last.date)}</span>
+      </div>
       <table className="only-read">
         <caption>{label}</caption>
         <tbody>

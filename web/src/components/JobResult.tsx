@@ -14,6 +14,8 @@ interface Outcome {
   deleted?: string[];
   freedBytes?: number;
   problems?: string[];
+  state?: string;
+  swappedAt?: string | null;
   backups?: { backupId: string; problems: string[] }[];
 }
 
@@ -73,8 +75,8 @@ function titleOf(job: Job, outcome: Outcome): string {
     case 'cleanup':
       return `Removed ${plural(outcome.deleted?.length ?? 0, 'backup')}, freed ${bytes(outcome.freedBytes ?? 0)}`;
     case 'restore':
-      return 'The restored data is live';
+      return outcome.swappedAt ? 'The restored data is live' : 'Restored into the other place; the live data stayed as it was';
     default:
-      return 'The data from before the restore is live again';
+      return outcome.state === 'swapped' ? 'The restored data is live again' : 'The data from before the restore is live again';
   }
 }

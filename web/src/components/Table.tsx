@@ -9,6 +9,8 @@ export interface Column<Row> {
   numeric?: boolean;
   /** Paths, hashes and the like: may be broken anywhere. */
   breaks?: boolean;
+  /** Never broken: figures with their units. */
+  whole?: boolean;
   /** Rows can be sorted by it. */
   sortable?: boolean;
 }
@@ -53,8 +55,8 @@ export function Table<Row>({ label, columns, rows, rowKey, sort, onSort }: Props
       <tbody role="rowgroup">
         {rows.map((row) => (
           <tr key={rowKey(row)} role="row">
-            {columns.map(({ key, label: name, cell, numeric, breaks }) => (
-              <td key={key} role="cell" data-label={name} data-numeric={numeric} data-breaks={breaks}>
+            {columns.map(({ key, label: name, cell, numeric, breaks, whole }) => (
+              <td key={key} role="cell" data-label={name} data-numeric={numeric} data-breaks={breaks} data-whole={whole}>
                 {cell(row)}
               </td>
             ))}

@@ -20,7 +20,8 @@ export function useAction<In = void, Out = unknown>({ run, done, after }: Option
           closeButtonProps: { 'aria-label': 'Dismiss' },
         });
       after?.(result);
-      void client.invalidateQueries();
+      // A plan that was just carried out is past: asking for it again would be refused.
+      void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'restore-plan' });
     },
   });
 }

@@ -6,6 +6,9 @@ import type { Job } from '../api/types';
 /** Without events, look this often. */
 const POLL_MS = 2000;
 
+/** What no job changes. */
+const KEPT = ['job', 'files', 'manifest', 'restore-plan'];
+
 export function isOver(job: Job): boolean {
   return job.state !== 'queued' && job.state !== 'running';
 }
@@ -22,7 +25,7 @@ export function useJob(id: string) {
   useEffect(() => {
     if (over) {
       // What a job made or removed shows in many places.
-      void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'job' && queryKey[0] !== 'files' });
+      void client.invalidateQueries({ predicate: ({ queryKey }) => !KEPT.includes(queryKey[0] as string) });
       return undefined;
     }
     const events = new EventSource(`/api/jobs/${id}/events`);

@@ -10,6 +10,7 @@ import { ApiError } from '../api/error';
 import { Icon, type IconName } from '../components/Icon';
 import { Loading } from '../components/Loading';
 import { Notice } from '../components/Notice';
+import { PlanZone } from '../components/Time';
 import { useAction } from '../hooks/useAction';
 import { plural, when } from '../lib/format';
 import classes from './Frame.module.css';
@@ -71,9 +72,11 @@ export function Frame({ me }: { me: Schemas['Me'] }) {
           })}
         </div>
         {Boolean(running.data?.total) && (
-          <Text size="sm" component={Link} to="/activity" className={classes.running} role="status">
-            {plural(running.data!.total, 'job')} running
-          </Text>
+          <div role="status">
+            <Text size="sm" component={Link} to="/activity" className={classes.running}>
+              {plural(running.data!.total, 'job')} running
+            </Text>
+          </div>
         )}
         <Text size="sm" c="dimmed" px="xs" truncate>
           {me.name}
@@ -103,9 +106,11 @@ export function Frame({ me }: { me: Schemas['Me'] }) {
               </p>
             </Notice>
           )}
-          <Suspense fallback={<Loading what="the page" />}>
-            <Outlet />
-          </Suspense>
+          <PlanZone value={overview.data?.scheduler.timezone}>
+            <Suspense fallback={<Loading what="the page" />}>
+              <Outlet />
+            </Suspense>
+          </PlanZone>
         </div>
       </AppShell.Main>
     </AppShell>

@@ -46,13 +46,21 @@ const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: '
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (new Date(iso).getTime() - now) / 1000;
   const step = STEPS.find(([, size]) => Math.abs(seconds) >= size);
-  if (!step) return seconds > 0 ? 'in less than a minute' : 'just now';
+  // The pages' clock stands still for half a minute at a time: what just happened may lie ahead of it.
+  if (!step) return seconds > 30 ? 'in less than a minute' : 'just now';
   return relative.format(Math.trunc(seconds / step[1]), step[0]);
+}
+
+/** `3 hours`, `less than a minute`: how long ago. */
+export function since(iso: string, now = Date.now()): string {
+  const text = ago(iso, now);
+  return text.endsWith(' ago') ? text.slice(0, -4) : 'less than a minute';
 }
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+/** Days come as dates of their own zone: `2026-11-22` shall not become the 21st west of Greenwich. */
+const dayFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 
 /** Date and time to the minute, in the browser's zone. */
 export function when(iso: string): string {
@@ -86,12 +94,18 @@ export function whenIn(iso: string, zone: string): string {
 /** The browser's zone: `Europe/London`. */
 export const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** First letter large. */
+/** First letter large; ids stay as they are. */
 export function capital(text: string): string {
+  if (/^[0-9a-f]{12}\b/.test(text)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The first digits of a hash. */
 export function shortHash(hash: string): string {
   return hash.length > 16 ? `${hash.slice(0, 16)}…` : hash;
+}
+
+/** A sentence of the service with its times as people here read them. */
+export function withTimes(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, when);
 }

@@ -83,3 +83,9 @@ export const TRUST_STEPS = [
 export function entriesWord(kind: string): string {
   return ['sqlite', 'postgres', 'mysql'].includes(kind) ? 'rows' : 'files';
 }
+
+/** What people may do. */
+export const ROLES = [
+  { value: 'VIEWER', label: 'Viewer: looks' },
+  { value: 'ADMIN', label: 'Administrator: does everything' },
+];

@@ -3,12 +3,16 @@
 
 use crate::Result;
 use crate::catalog::backups::{BackupRecord, Collapse};
-use crate::manifest::{Figures, Manifest};
+use crate::manifest::{Figures, Manifest, Tier};
 use crate::room::Room;
 use std::collections::BTreeMap;
 
 /// Compares a finished backup with its predecessor of the same plan.
 pub fn against_predecessor(room: &Room, record: &BackupRecord, manifest: &Manifest) -> Result<Option<Collapse>> {
+    // Taken because something is wrong with the data: that it is smaller is why somebody restores.
+    if record.tier == Tier::PreRestore {
+        return Ok(None);
+    }
     let ratio = room.config.collapse.ratio;
     let Some(before) = room.catalog.backup_predecessor(&record.plan, record.started_at)? else { return Ok(None) };
     let Some(before) = room.catalog.manifest(&before.id)? else { return Ok(None) };

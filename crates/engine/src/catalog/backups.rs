@@ -3,8 +3,10 @@
 //! A record is inserted as `running` before the first byte is read and finished after the last one is stored. Everything
 //! in it, pins excepted, can be read again from the sidecars: see [`Catalog::rebuild`].
 
+mod filter;
 mod record;
 
+pub use filter::{BackupFilter, BackupOrder};
 pub use record::{BackupRecord, Collapse, ComponentSummary, Trust, TrustStep};
 
 use super::{Catalog, failed, row};
@@ -16,26 +18,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, Transaction, params_from_iter};
 use serde::Serialize;
 
-/// Which backups are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct BackupFilter {
-    /// Of this tier.
-    pub tier: Option<Tier>,
-    /// In this state.
-    pub state: Option<State>,
-    /// Of this plan.
-    pub plan: Option<String>,
-    /// Started at or after.
-    pub from: Option<Timestamp>,
-    /// Started before.
-    pub to: Option<Timestamp>,
-    /// So many at most; 50 when absent.
-    pub limit: Option<u32>,
-    /// After this place: the `next` of the page before.
-    pub after: Option<String>,
-}
-
-/// A page of backups, newest first.
+/// A page of backups.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BackupPage {
     /// The backups.
@@ -73,7 +56,7 @@ const PAGE_MAX: u32 = 1000;
 
 const COLUMNS: &str = "id, plan, tier, description, state, started_at, finished_at, duration_ms, location, bytes, \
     sha256, components, key_fingerprint, stored_at, re_read_at, opened_at, restored_at, pinned, late, collapse, \
-    collapse_acknowledged, error";
+    collapse_acknowledged, error, restore_duration_ms";
 
 impl TrustStep {
     const fn column(self) -> &'static str {
@@ -109,6 +92,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<BackupRecord> {
             re_read: row::time_optional(row, 14)?,
             opened: row::time_optional(row, 15)?,
             restored: row::time_optional(row, 16)?,
+            restore_duration_ms: unsigned(22)?,
         },
         pinned: row.get::<_, i64>(17)? != 0,
         late: row.get::<_, i64>(18)? != 0,
@@ -149,6 +133,7 @@ fn values(record: &BackupRecord) -> Result<Vec<Value>> {
         text(collapse.map(|collapse| &collapse.reason)),
         flag(collapse.is_some_and(|collapse| collapse.acknowledged)),
         error.map_or(Value::Null, Value::Text),
+        number(record.trust.restore_duration_ms),
     ])
 }
 
@@ -208,31 +193,33 @@ impl Catalog {
             .map_err(|cause| failed("looking for the newest backup", cause))
     }
 
-    /// A page of the backups that fit `filter`, newest first.
+    /// A page of the backups that fit `filter`, in its order.
     pub fn backups(&self, filter: &BackupFilter) -> Result<BackupPage> {
         let doing = |cause| failed("reading the records of backups", cause);
-        let (mut wanted, mut values) = conditions(filter);
+        let (mut wanted, mut values) = filter.conditions();
         let connection = self.connection();
         let total: i64 = connection
-            .prepare_cached(&format!("SELECT count(*) FROM backups{wanted}"))
+            .prepare_cached(&format!("SELECT count(*) FROM backups{}", all_of(&wanted)))
             .and_then(|mut count| count.query_row(params_from_iter(values.iter()), |row| row.get(0)))
             .map_err(doing)?;
-        if let Some(after) = &filter.after {
-            let (time, id) = place(after)?;
-            wanted.push_str(if wanted.is_empty() { " WHERE " } else { " AND " });
-            wanted.push_str("(started_at, id) < (?, ?)");
-            values.extend([Value::Integer(time), Value::Text(id)]);
+        let by = filter.order.expression();
+        let (direction, beyond) = if filter.ascending { ("ASC", ">") } else { ("DESC", "<") };
+        let after = format!("({by}, id) {beyond} (?, ?)");
+        if let Some(place) = &filter.after {
+            wanted.push(&after);
+            values.extend(filter.order.parse_place(place)?);
         }
         let limit = filter.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;
         values.push(Value::Integer(limit as i64 + 1));
-        let query = format!("SELECT {COLUMNS} FROM backups{wanted} ORDER BY started_at DESC, id DESC LIMIT ?");
+        let conditions = all_of(&wanted);
+        let query =
+            format!("SELECT {COLUMNS} FROM backups{conditions} ORDER BY {by} {direction}, id {direction} LIMIT ?");
         let mut statement = connection.prepare_cached(&query).map_err(doing)?;
         let rows = statement.query_map(params_from_iter(values), read).map_err(doing)?;
         let mut backups = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(doing)?;
         let more = backups.len() > limit;
         backups.truncate(limit);
-        let next =
-            backups.last().filter(|_| more).map(|last| format!("{}-{}", last.started_at.as_millisecond(), last.id));
+        let next = backups.last().filter(|_| more).map(|last| filter.order.place(last));
         Ok(BackupPage { backups, total: total.unsigned_abs(), next })
     }
 
@@ -362,9 +349,31 @@ impl Catalog {
         self.change(id, &format!("{} = $1", step.column()), Value::Integer(at.as_millisecond()))
     }
 
+    /// Notes how long a drill took to restore a backup.
+    pub fn backup_restore_duration(&self, id: &Id, duration_ms: u64) -> Result<()> {
+        self.change(id, "restore_duration_ms = $1", Value::Integer(duration_ms as i64))
+    }
+
+    /// The newest backup of a plan whose restore was measured, and how long that took: the recovery time to expect.
+    pub fn restore_measured(&self, plan: &str) -> Result<Option<(Id, u64)>> {
+        self.connection()
+            .query_row(
+                "SELECT id, restore_duration_ms FROM backups WHERE plan = $1 AND restore_duration_ms IS NOT NULL \
+                 ORDER BY restored_at DESC LIMIT 1",
+                [plan],
+                |row| Ok((row::id(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+            )
+            .optional()
+            .map_err(|cause| failed("looking for the recovery time", cause))
+    }
+
     /// Takes all trust back that rests on bytes which turned out damaged or missing.
     pub fn backup_distrust(&self, id: &Id) -> Result<()> {
-        self.change(id, "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1", Value::Null)
+        self.change(
+            id,
+            "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1, restore_duration_ms = $1",
+            Value::Null,
+        )
     }
 
     /// A person says that a collapse is right.
@@ -401,7 +410,7 @@ fn upsert(tx: &Transaction<'_>, record: &BackupRecord, manifest: Option<&str>) -
     let values = values(record)?;
     let marks = (1..=values.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let kept = ["id", "pinned", "collapse_acknowledged"];
-    let proven = ["re_read_at", "opened_at", "restored_at", "sha256", "collapse"];
+    let proven = ["re_read_at", "opened_at", "restored_at", "restore_duration_ms", "sha256", "collapse"];
     let changes: Vec<String> = COLUMNS
         .split(", ")
         .filter(|column| !kept.contains(column))
@@ -433,31 +442,8 @@ fn manifest_text(manifest: &Manifest) -> Result<String> {
     serde_json::to_string(manifest).map_err(|cause| Error::internal(format!("a manifest is no JSON: {cause}")))
 }
 
-/// Only the conditions that were asked for: so each query finds its index.
-fn conditions(filter: &BackupFilter) -> (String, Vec<Value>) {
-    let name = |name: &str| Value::Text(name.to_owned());
-    let conditions = [
-        ("tier = ?", filter.tier.map(|tier| name(tier.name()))),
-        ("state = ?", filter.state.map(|state| name(state.name()))),
-        ("plan = ?", filter.plan.as_deref().map(name)),
-        ("started_at >= ?", filter.from.map(|time| Value::Integer(time.as_millisecond()))),
-        ("started_at < ?", filter.to.map(|time| Value::Integer(time.as_millisecond()))),
-    ];
-    let asked: Vec<_> = conditions.into_iter().filter_map(|(text, value)| Some((text, value?))).collect();
-    let texts: Vec<&str> = asked.iter().map(|(text, _)| *text).collect();
-    let wanted = if texts.is_empty() { String::new() } else { format!(" WHERE {}", texts.join(" AND ")) };
-    (wanted, asked.into_iter().map(|(_, value)| value).collect())
-}
-
-fn place(after: &str) -> Result<(i64, String)> {
-    let parsed = after.rsplit_once('-').and_then(|(time, id)| Some((time.parse().ok()?, Id::parse(id).ok()?)));
-    parsed.map(|(time, id)| (time, id.to_string())).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Usage,
-            format!("{after:?} is no place in the list"),
-            "Take the `next` of the page before, or leave it out for the first page.",
-        )
-    })
+fn all_of(conditions: &[&str]) -> String {
+    if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
 }
 
 fn unknown(id: &Id) -> Error {

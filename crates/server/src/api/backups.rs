@@ -6,10 +6,10 @@ use crate::auth::Principal;
 use crate::extract::{MaybeBody, Path, Query};
 use crate::jobs::{IdempotencyKey, NewJob};
 use crate::state::App;
-use crate::view::{Backup, BackupPage, FormatName, StateName, TierName};
+use crate::view::{Backup, BackupPage, FormatName, SortName, StateName, TierName};
 use crate::work::{BackupRequest, Depth, DrillRequest, FilePage, FilesQuery, VerifyRequest};
 use axum::extract::State;
-use engine::catalog::backups::BackupFilter;
+use engine::catalog::backups::{BackupFilter, BackupOrder};
 use engine::id::Id;
 use engine::manifest::{Format, Tier};
 use jiff::Timestamp;
@@ -56,14 +56,24 @@ pub struct ListQuery {
     /// Started before.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
+    /// Only those that something can be restored from: succeeded and partial ones.
+    restorable: Option<bool>,
+    /// Whose name, id or description contains this, in either case.
+    #[param(max_length = 200)]
+    search: Option<String>,
+    /// What the list is ordered by.
+    #[param(value_type = Option<SortName>, default = "startedAt")]
+    sort: Option<BackupOrder>,
+    /// Smallest or oldest first, instead of last.
+    ascending: Option<bool>,
     /// So many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
-    /// `next` of the previous page.
+    /// `next` of the previous page, asked for in the same order.
     next: Option<String>,
 }
 
-/// List the backups, newest first.
+/// List the backups, newest first unless another order is asked for.
 #[utoipa::path(get, path = "/api/backup", tag = "backups", params(ListQuery),
     responses((status = 200, body = Success<BackupPage>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["read"])))]
@@ -71,7 +81,7 @@ async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Answer<
     page(app, query).await
 }
 
-/// List the backups, newest first; the same as `GET /api/backup`, for viewers too.
+/// List the backups; the same as `GET /api/backup`, for viewers too.
 #[utoipa::path(get, path = "/api/backups", tag = "backups", params(ListQuery),
     responses((status = 200, body = Success<BackupPage>)),
     security(("session" = ["VIEWER"]), ("bearer" = ["read"])))]
@@ -80,12 +90,19 @@ async fn list_for_viewers(State(app): State<App>, Query(query): Query<ListQuery>
 }
 
 async fn page(app: App, query: ListQuery) -> Answer<BackupPage> {
+    if query.search.as_ref().is_some_and(|text| text.chars().count() > 200 || text.contains('\0')) {
+        return Err(Refusal::bad_request("`search` has at most 200 characters and no NUL"));
+    }
     let filter = BackupFilter {
         plan: query.plan,
         tier: query.tier,
         state: query.state,
         from: query.from,
         to: query.to,
+        restorable: query.restorable.unwrap_or(false),
+        search: query.search,
+        order: query.sort.unwrap_or_default(),
+        ascending: query.ascending.unwrap_or(false),
         limit: Some(super::limit(query.limit, 50, PAGE_MAX)?),
         after: query.next,
     };
@@ -249,7 +266,8 @@ pub struct VerifyBody {
 }
 
 /// Verify a backup: read it back, open it, compare it with its manifest.
-#[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     request_body = Option<VerifyBody>, responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify(
@@ -267,6 +285,7 @@ async fn verify(
 
 /// Verify all backups.
 #[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = Option<VerifyBody>,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify_all(
@@ -280,7 +299,8 @@ async fn verify_all(
 }
 
 /// Drill a backup: restore it into a scratch place and compare.
-#[utoipa::path(post, path = "/api/backup/{id}/drill", tag = "proof", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/backup/{id}/drill", tag = "proof",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn drill(

@@ -14,6 +14,7 @@ mod schedules;
 mod session;
 mod settings;
 mod status;
+mod stores;
 mod tokens;
 mod users;
 
@@ -41,7 +42,7 @@ pub const SESSION_COOKIE: &str = "strongroom_session";
             `{success:false,error:{code,message,hint}}`. Long work answers 202 with the id of a job.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
-    components(schemas(Failure)),
+    components(schemas(Failure, crate::view::SortName)),
     tags(
         (name = "backups", description = "Make, look at, download and delete backups"),
         (name = "proof", description = "Verify backups and drill restoring them"),
@@ -70,6 +71,7 @@ fn described() -> (Router<App>, Document) {
         .merge(schedules::routes())
         .merge(plans::routes())
         .merge(status::routes())
+        .merge(stores::routes())
         .merge(audit::routes())
         .merge(session::routes())
         .merge(users::routes())

@@ -9,6 +9,7 @@ use engine::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
+use vault::EntryPath;
 
 /// Entries that a listing may have to be kept; larger ones are read anew for each page.
 const CACHED_ENTRIES_MAX: usize = 200_000;
@@ -54,7 +55,7 @@ impl ListingCache {
         let mut listing = Vec::new();
         let _reading = room.locks.reading(id)?;
         contents::list(room, &super::find(room, id)?, "", &mut |entry| {
-            listing.push(entry);
+            listing.push(Listed { path: escaped(entry.raw_path.as_bytes()), ..entry });
             Ok(())
         })?;
         let listing = Arc::new(listing);
@@ -95,7 +96,7 @@ fn below(listing: &[Listed], folder: &str, search: &str) -> Vec<FileEntry> {
     let inside = |entry: &&Listed| {
         folder.is_empty() || entry.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     };
-    let named = |entry: &&Listed| last_part(&entry.path).to_lowercase().contains(search);
+    let named = |entry: &&Listed| name(&entry.path).to_lowercase().contains(search);
     listing.iter().filter(inside).filter(named).map(described).collect()
 }
 
@@ -103,10 +104,38 @@ fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// The last part for people: escapes undone, bytes that are not UTF-8 replaced.
+fn name(path: &str) -> String {
+    String::from_utf8_lossy(&unescaped(last_part(path))).into_owned()
+}
+
+/// A path as the API writes it: bytes that are not UTF-8 stand as `%XX`, `%` as `%25`.
+fn escaped(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        text.push_str(&chunk.valid().replace('%', "%25"));
+        text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
+    }
+    text
+}
+
+/// The other way round. A `%` without two hexadecimal digits stands for itself.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let mut byte = [0];
+        let escape = after.get(..2).filter(|digits| first == b'%' && hex::decode_to_slice(digits, &mut byte).is_ok());
+        (byte[0], rest) = if escape.is_some() { (byte[0], &after[2..]) } else { (first, after) };
+        bytes.push(byte[0]);
+    }
+    bytes
+}
+
 fn described(entry: &Listed) -> FileEntry {
     FileEntry {
         path: entry.path.clone(),
-        name: last_part(&entry.path).to_owned(),
+        name: name(&entry.path),
         kind: if entry.kind == "folder" { "directory" } else { entry.kind }.to_owned(),
         size_bytes: (entry.kind == "file").then_some(entry.bytes),
         mode: entry.mode.clone(),
@@ -119,7 +148,7 @@ fn implied_folder(folder: &str, child: &str) -> FileEntry {
     let path = if folder.is_empty() { child.to_owned() } else { format!("{folder}/{child}") };
     FileEntry {
         path,
-        name: child.to_owned(),
+        name: name(child),
         kind: "directory".to_owned(),
         size_bytes: None,
         mode: "0700".to_owned(),
@@ -130,8 +159,8 @@ fn implied_folder(folder: &str, child: &str) -> FileEntry {
 
 /// One file out of a backup; the archive is authenticated before this returns.
 pub(super) fn open_file(room: Arc<Room>, id: &Id, path: &str) -> Result<OpenFile> {
-    let stream = contents::stream(room, id.clone(), path)?;
-    Ok(OpenFile { name: last_part(path).to_owned(), size_bytes: stream.size_bytes, reader: Box::new(stream.reader) })
+    let stream = contents::stream(room, id.clone(), EntryPath::new(unescaped(path.trim_matches('/')))?)?;
+    Ok(OpenFile { name: name(path), size_bytes: stream.size_bytes, reader: Box::new(stream.reader) })
 }
 
 /// A backup's archive as it lies in its store. It cannot be deleted while somebody reads it.
@@ -173,5 +202,21 @@ impl<R: Read, L> Read for Held<R, L> {
 impl<R: Seek, L> Seek for Held<R, L> {
     fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
         self.inner.seek(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_bytes_is_a_text_and_comes_back() {
+        assert_eq!(escaped(b"uploads/latin1-\xe9t\xe9 100%.txt"), "uploads/latin1-%E9t%E9 100%25.txt");
+        assert_eq!(escaped("Müller".as_bytes()), "Müller");
+        for path in [&b"a%41"[..], b"%", b"%%2", b"\xff\xfe/\x80", "ü %25 \u{1f4f7}".as_bytes(), b""] {
+            assert_eq!(unescaped(&escaped(path)), path);
+        }
+        assert_eq!(unescaped("100% sure %4"), b"100% sure %4");
+        assert_eq!(name("uploads/100%25 \u{fc}-%E9"), "100% \u{fc}-\u{fffd}");
     }
 }

@@ -39,7 +39,7 @@ fn component(plan: &ComponentPlan) -> RestorePlanComponent {
         entries_now: live.map(entries),
         entries_then: entries(&plan.backup.figures),
         bytes_now: live.and_then(bytes),
-        bytes_then: plan.backup.bytes,
+        bytes_then: bytes(&plan.backup.figures).unwrap_or(plan.backup.bytes),
         clients: plan.kind.is_database().then_some(clients),
         details: details(&plan.backup.figures, live),
     }
@@ -78,7 +78,11 @@ pub(super) fn cleanup_plan(room: &Room, plan: &RetentionPlan) -> Result<CleanupP
     let removed = plan.remove.iter().map(|removed| (&removed.id, (false, removed.reason.clone())));
     let fates: BTreeMap<_, _> = kept.chain(removed).collect();
     let mut backups = Vec::new();
+    let mut collapsed = Vec::new();
     for record in room.catalog.backups_all()? {
+        if record.collapsed.as_ref().is_some_and(|collapse| !collapse.acknowledged) {
+            collapsed.push(format!("{} of plan {}", record.id, record.plan));
+        }
         let Some((keep, reason)) = fates.get(&record.id) else { continue };
         backups.push(CleanupLine {
             plan: record.plan.clone(),
@@ -91,5 +95,12 @@ pub(super) fn cleanup_plan(room: &Room, plan: &RetentionPlan) -> Result<CleanupP
         });
     }
     let freed_bytes = backups.iter().filter(|line| !line.keep).map(|line| line.size_bytes).sum();
-    Ok(CleanupPlan { backups, freed_bytes, blocked: None })
+    let blocked = (!collapsed.is_empty()).then(|| {
+        format!(
+            "Much smaller than its predecessor: backup {}. Until a person looks at it and says that this is right, \
+             nothing older of that plan is removed",
+            collapsed.join(", ")
+        )
+    });
+    Ok(CleanupPlan { backups, freed_bytes, blocked })
 }

@@ -10,7 +10,7 @@ import { Notice } from '../../components/Notice';
 import { PageHeader } from '../../components/PageHeader';
 import { Panel } from '../../components/Panel';
 import { Status } from '../../components/Status';
-import { Time } from '../../components/Time';
+import { TimeInBoth } from '../../components/Time';
 import { TrustSteps } from '../../components/TrustSteps';
 import { useAction } from '../../hooks/useAction';
 import { useSession } from '../../hooks/useSession';
@@ -74,7 +74,7 @@ function Details({ backup }: { backup: Backup }) {
             ['Id', backup.id],
             ['Plan', backup.plan],
             ['Tier', TIERS[backup.tier]],
-            ['Started', <Time at={backup.startedAt} key="started" />],
+            ['Started', <TimeInBoth at={backup.startedAt} key="started" />],
             ['Took', backup.durationMs == null ? null : duration(backup.durationMs)],
             ['In the store', backup.bytes == null ? null : bytes(backup.bytes)],
             ['Content', bytes(backup.contentBytes)],

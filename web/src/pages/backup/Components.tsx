@@ -3,7 +3,7 @@ import { Panel } from '../../components/Panel';
 import { Status } from '../../components/Status';
 import { Table } from '../../components/Table';
 import { bytes, plural } from '../../lib/format';
-import { entriesWord, KINDS, STATES } from '../../lib/words';
+import { KINDS, STATES } from '../../lib/words';
 
 export function Components({ components }: { components: Schemas['Component'][] }) {
   if (components.length === 0) return null;
@@ -21,7 +21,7 @@ export function Components({ components }: { components: Schemas['Component'][] 
             key: 'entries',
             label: 'Holds',
             numeric: true,
-            cell: ({ entries, kind }) => plural(entries, entriesWord(kind).slice(0, -1)),
+            cell: ({ entries }) => plural(entries, 'entry', 'entries'),
           },
           { key: 'bytes', label: 'Content', numeric: true, cell: (component) => bytes(component.bytes) },
         ]}

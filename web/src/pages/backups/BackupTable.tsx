@@ -1,7 +1,6 @@
 import { Anchor, Text } from '@mantine/core';
-import { useState } from 'react';
 import { Link } from 'react-router';
-import type { Backup } from '../../api/types';
+import type { Backup, BackupSort } from '../../api/types';
 import { Empty } from '../../components/Empty';
 import { Status } from '../../components/Status';
 import { Table, type Column, type Sort } from '../../components/Table';
@@ -23,13 +22,14 @@ const COLUMNS: Column<Backup>[] = [
         <Text size="sm" c="dimmed">
           {backup.description ?? backup.id}
         </Text>
+        {backup.pinned && <Status tone="idle" icon="pin" label="Pinned" />}
       </div>
     ),
   },
   { key: 'tier', label: 'Tier', sortable: true, cell: ({ tier }) => TIERS[tier] },
   { key: 'plan', label: 'Plan', sortable: true, cell: ({ plan }) => plan },
   { key: 'state', label: 'State', sortable: true, cell: ({ state }) => <Status {...STATES[state]} /> },
-  { key: 'trust', label: 'Trust', cell: ({ trust }) => <TrustBadge trust={trust} /> },
+  { key: 'trust', label: 'Trust', sortable: true, cell: ({ trust }) => <TrustBadge trust={trust} /> },
   { key: 'bytes', label: 'Size', sortable: true, numeric: true, cell: (backup) => (backup.bytes == null ? '–' : bytes(backup.bytes)) },
   {
     key: 'durationMs',
@@ -38,23 +38,22 @@ const COLUMNS: Column<Backup>[] = [
     numeric: true,
     cell: (backup) => (backup.durationMs == null ? '–' : duration(backup.durationMs)),
   },
-  {
-    key: 'pinned',
-    label: 'Pinned',
-    cell: ({ pinned }) => (pinned ? <Status tone="idle" icon="pin" label="Pinned" /> : 'No'),
-  },
 ];
 
-export function BackupTable({ backups, search }: { backups: Backup[]; search: string }) {
-  const [sort, setSort] = useState<Sort>({ key: 'startedAt', down: true });
-  const words = search.trim().toLowerCase();
-  const rows = backups
-    .filter((backup) => `${backup.name} ${backup.description ?? ''} ${backup.id}`.toLowerCase().includes(words))
-    .toSorted((a, b) => compare(a, b, sort.key as keyof Backup) * (sort.down ? -1 : 1));
-  if (rows.length === 0) {
+interface Props {
+  backups: Backup[];
+  /** Nothing is left out. */
+  all: boolean;
+  sort: Sort;
+  onSort: (sort: Sort & { key: BackupSort }) => void;
+}
+
+/** Backups in the order that the service gives them. */
+export function BackupTable({ backups, all, sort, onSort }: Props) {
+  if (backups.length === 0) {
     return (
-      <Empty title={backups.length > 0 || words ? 'No backup fits' : 'There is no backup here'}>
-        <p>Take filters away, or make a backup with “Back up now”.</p>
+      <Empty title={all ? 'There is no backup yet' : 'No backup fits'}>
+        <p>{all ? 'Make the first with “Back up now”.' : 'Take filters away, or search for something else.'}</p>
       </Empty>
     );
   }
@@ -62,16 +61,10 @@ export function BackupTable({ backups, search }: { backups: Backup[]; search: st
     <Table
       label="Backups"
       columns={COLUMNS}
-      rows={rows}
+      rows={backups}
       rowKey={(backup) => backup.id}
       sort={sort}
-      onSort={(key) => setSort({ key, down: sort.key === key ? !sort.down : true })}
+      onSort={(key) => onSort({ key: key as BackupSort, down: sort.key === key ? !sort.down : true })}
     />
   );
-}
-
-function compare(a: Backup, b: Backup, key: keyof Backup): number {
-  const [left, right] = [a[key] ?? 0, b[key] ?? 0];
-  if (typeof left === 'number' && typeof right === 'number') return left - right;
-  return String(left).localeCompare(String(right));
 }

@@ -1,28 +1,32 @@
-import { Button, Group, Select, TextInput } from '@mantine/core';
+import { Button, Group, Select, Text, TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { backupsQuery, plansQuery, type BackupFilter } from '../../api/queries';
-import type { State, Tier } from '../../api/types';
+import type { BackupSort, State, Tier } from '../../api/types';
 import { Icon } from '../../components/Icon';
 import { Loaded } from '../../components/Loaded';
 import { PageHeader } from '../../components/PageHeader';
 import { Panel } from '../../components/Panel';
 import { ScheduleStrip } from '../../components/ScheduleStrip';
 import { useSession } from '../../hooks/useSession';
-import { plural } from '../../lib/format';
+import { count, plural } from '../../lib/format';
 import { STATES, TIERS } from '../../lib/words';
 import { BackupTable } from './BackupTable';
 import { CreateDialog } from './CreateDialog';
 
-const PER_PAGE = 200;
+const PER_PAGE = 50;
 
 export default function BackupsPage() {
   const { isAdmin } = useSession();
   const [params, setParams] = useSearchParams();
   const [filter, setFilter] = useState<BackupFilter>({});
   const [search, setSearch] = useState('');
-  const query = useInfiniteQuery(backupsQuery(filter, PER_PAGE));
+  const [words] = useDebouncedValue(search.trim(), 300);
+  const [sort, setSort] = useState<{ key: BackupSort; down: boolean }>({ key: 'startedAt', down: true });
+  const wanted = { ...filter, search: words || undefined, sort: sort.key, ascending: !sort.down };
+  const query = useInfiniteQuery(backupsQuery(wanted, PER_PAGE));
   const plans = useQuery(plansQuery);
   const creating = isAdmin && params.has('create');
   return (
@@ -68,20 +72,29 @@ export default function BackupsPage() {
         <Loaded query={query} what="the backups">
           {({ pages }) => {
             const backups = pages.flatMap((page) => page.backups);
+            const total = pages[0]?.total ?? 0;
+            const all = !words && Object.values(filter).every((part) => part === undefined);
             return (
               <>
-                <BackupTable backups={backups} search={search} />
-                {query.hasNextPage && (
-                  <Button variant="default" mt="md" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-                    Show more: {plural(backups.length, 'backup')} of {pages[0]?.total} are here
-                  </Button>
+                <BackupTable backups={backups} all={all} sort={sort} onSort={setSort} />
+                {total > 0 && (
+                  <Group mt="md" gap="sm">
+                    <Text size="sm" c="dimmed" role="status">
+                      {backups.length < total ? `${count(backups.length)} of ${plural(total, 'backup')}` : plural(total, 'backup')}
+                    </Text>
+                    {query.hasNextPage && (
+                      <Button variant="default" size="xs" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+                        Show more
+                      </Button>
+                    )}
+                  </Group>
                 )}
               </>
             );
           }}
         </Loaded>
       </Panel>
-      {creating && <CreateDialog onClose={() => setParams({})} />}
+      {creating && <CreateDialog plan={params.get('create') || undefined} onClose={() => setParams({})} />}
     </>
   );
 }

@@ -9,9 +9,9 @@ import { JobResult } from '../../components/JobResult';
 import { useAction } from '../../hooks/useAction';
 
 /** Makes a backup now, and shows how it goes. Closing it does not stop the backup. */
-export function CreateDialog({ onClose }: { onClose: () => void }) {
+export function CreateDialog({ plan: wanted, onClose }: { plan?: string; onClose: () => void }) {
   const plans = useQuery(plansQuery).data?.plans ?? [];
-  const [planName, setPlanName] = useState<string | null>(null);
+  const [planName, setPlanName] = useState<string | null>(wanted ?? null);
   const [description, setDescription] = useState('');
   const [left, setLeft] = useState<string[]>([]);
   const [job, setJob] = useState<string>();

@@ -19,13 +19,13 @@ export function Charts() {
             <BarChart label="Storage used by day" bars={days.map((day) => ({ date: day.date, value: day.totalBytes }))} format={bytes} />
             <Text size="sm" c="dimmed">
               {growthText(days.length, growthBytesPerDay)}
-              {fullInDays != null && `At this pace the disk is full in ${plural(fullInDays, 'day')}.`}
+              {fullInDays != null && forecastText(fullInDays)}
             </Text>
           </Panel>
           <Panel title="Longest run of the day">
             <BarChart label="Longest run by day" bars={days.map((day) => ({ date: day.date, value: day.durationMsMax }))} format={duration} />
             <Text size="sm" c="dimmed">
-              Over the last {DAYS} days; days without a backup are left out.
+              Over the last {DAYS} days.
             </Text>
           </Panel>
         </SimpleGrid>
@@ -38,4 +38,11 @@ export function Charts() {
 function growthText(days: number, bytesPerDay: number): string {
   if (days < 2) return 'Growth and forecast show after a second day with backups. ';
   return bytesPerDay > 0 ? `Grows by ${bytes(bytesPerDay)} a day. ` : 'Does not grow. ';
+}
+
+const FAR_DAYS = 3650;
+
+function forecastText(days: number): string {
+  if (days > FAR_DAYS) return 'At this pace the disk is not full for more than ten years.';
+  return `At this pace the disk is full in ${plural(days, 'day')}.`;
 }

@@ -4,7 +4,7 @@ import { doctorQuery } from '../../api/queries';
 import { Notice } from '../../components/Notice';
 import { Panel } from '../../components/Panel';
 import { useSession } from '../../hooks/useSession';
-import { capital } from '../../lib/format';
+import { capital, withTimes } from '../../lib/format';
 
 /** What will go wrong before it does; shows nothing when all is well. */
 export function Doctor() {
@@ -16,7 +16,7 @@ export function Doctor() {
     <Panel title="Worth a look">
       <Stack gap="sm">
         {findings.map((finding) => (
-          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={capital(finding.message)}>
+          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={capital(withTimes(finding.message))}>
             {finding.remedy && <p>{finding.remedy}</p>}
           </Notice>
         ))}

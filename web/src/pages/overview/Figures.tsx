@@ -1,7 +1,7 @@
 import { Text } from '@mantine/core';
 import { Facts } from '../../components/Facts';
 import { Panel } from '../../components/Panel';
-import { Time } from '../../components/Time';
+import { Time, TimeInBoth } from '../../components/Time';
 import type { Status } from '../../api/types';
 import { bytes, count, plural } from '../../lib/format';
 
@@ -12,7 +12,7 @@ export function Figures({ status }: { status: Status }) {
     <Panel title="Now">
       <Facts
         facts={[
-          ['Next backup', scheduler.nextRun ? <Time at={scheduler.nextRun} /> : 'None: the schedules are stopped'],
+          ['Next backup', scheduler.nextRun ? <TimeInBoth at={scheduler.nextRun} /> : 'None: the schedules are stopped'],
           ['Daily schedule', `${scheduler.schedule} (${scheduler.timezone})`],
           ['Backups on record', count(status.totalBackups)],
           ['Storage used', bytes(status.storedBytes)],
@@ -20,7 +20,7 @@ export function Figures({ status }: { status: Status }) {
           ['Last failure', lastFailure ? <Time at={lastFailure.startedAt} relative /> : 'None on record'],
           ['E-mail', email.enabled ? (email.lastError ?? (email.configured ? 'On' : 'On, but not configured')) : 'Off'],
           ['Messages', outbox.givenUp > 0 && <Text c="var(--bad)">{plural(outbox.givenUp, 'message')} never arrived</Text>],
-        ].filter(([, value]) => value) as [string, string][]}
+        ]}
       />
     </Panel>
   );

@@ -1,7 +1,8 @@
 import { Button, SimpleGrid } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
-import { overviewQuery } from '../../api/queries';
+import { overviewQuery, plansQuery, schedulesQuery } from '../../api/queries';
+import type { Status } from '../../api/types';
 import { Icon } from '../../components/Icon';
 import { Loaded } from '../../components/Loaded';
 import { PageHeader } from '../../components/PageHeader';
@@ -31,20 +32,33 @@ export default function OverviewPage() {
         )}
       </PageHeader>
       <Loaded query={query} what="how everything stands">
-        {(status) => (
-          <>
-            <Verdict status={status} />
-            <Figures status={status} />
-            <SimpleGrid cols={{ base: 1, lg: Math.min(2, byPlan(status.plans).length) }} spacing="lg">
-              {byPlan(status.plans).map((plan) => (
-                <PlanCard key={plan.name} plan={plan} />
-              ))}
-            </SimpleGrid>
-          </>
-        )}
+        {(status) => <Standing status={status} />}
       </Loaded>
       <Charts />
       <Doctor />
     </>
+  );
+}
+
+function Standing({ status }: { status: Status }) {
+  const configured = useQuery(plansQuery);
+  const schedules = useQuery(schedulesQuery).data?.schedules;
+  return (
+    <Loaded query={configured} what="the plans">
+      {(configuration) => {
+        const plans = byPlan(status.plans, configuration.plans.map(({ name }) => name), schedules ?? []);
+        return (
+          <>
+            <Verdict status={status} plans={plans} />
+            <Figures status={status} />
+            <SimpleGrid cols={{ base: 1, lg: Math.min(2, plans.length) }} spacing="lg">
+              {plans.map((plan) => (
+                <PlanCard key={plan.name} plan={plan} />
+              ))}
+            </SimpleGrid>
+          </>
+        );
+      }}
+    </Loaded>
   );
 }

@@ -2,14 +2,14 @@ import { Text, Title } from '@mantine/core';
 import type { Status } from '../../api/types';
 import { Icon } from '../../components/Icon';
 import { useNow } from '../../hooks/useNow';
-import { ago, capital } from '../../lib/format';
+import { capital, since, withTimes } from '../../lib/format';
 import type { Tone } from '../../lib/words';
-import { byPlan } from './plans';
+import type { PlanSummary } from './plans';
 import classes from './Verdict.module.css';
 
 /** Is everything protected? Green only when the newest backup of every plan was restored and compared equal. */
-export function Verdict({ status }: { status: Status }) {
-  const { tone, title, text } = judge(status, useNow());
+export function Verdict({ status, plans }: { status: Status; plans: PlanSummary[] }) {
+  const { tone, title, text } = judge(status, plans.filter(({ configured }) => configured), useNow());
   return (
     <section className={classes.verdict} data-tone={tone} aria-label="Is everything protected?">
       <span className={classes.mark}>
@@ -23,7 +23,7 @@ export function Verdict({ status }: { status: Status }) {
         {status.alarms.length > 0 && (
           <ul>
             {status.alarms.map((alarm) => (
-              <li key={alarm}>{alarm}</li>
+              <li key={alarm}>{withTimes(alarm)}</li>
             ))}
           </ul>
         )}
@@ -32,32 +32,32 @@ export function Verdict({ status }: { status: Status }) {
   );
 }
 
-function judge(status: Status, now: number): { tone: Tone; title: string; text: string } {
-  const plans = byPlan(status.plans);
-  const oldest = plans.map((plan) => plan.lastSuccess ?? '').toSorted()[0];
-  if (!plans.some((plan) => plan.lastSuccess)) {
+function judge(status: Status, plans: PlanSummary[], now: number): { tone: Tone; title: string; text: string } {
+  const without = plans.filter((plan) => !plan.lastSuccess).map(({ name }) => name);
+  if (without.length === plans.length) {
     return { tone: 'bad', title: 'Nothing is protected yet', text: 'There is no good backup. Make one now.' };
   }
-  if (!oldest) return { tone: 'bad', title: 'Not everything is protected', text: 'A plan has no good backup.' };
-  const failed = plans.filter((plan) => (plan.lastFailure ?? '') > (plan.lastSuccess ?? ''));
+  const oldest = plans.flatMap((plan) => plan.lastSuccess ?? []).toSorted()[0]!;
+  const newest = plans.length > 1 ? 'The newest backup of every plan is at most this old' : 'The newest good backup is this old';
+  const age = `${newest}: ${since(oldest, now)}.`;
+  const failed = plans.filter((plan) => (plan.lastFailure ?? '') > (plan.lastSuccess ?? '')).map(({ name }) => name);
   if (failed.length > 0) {
-    const names = failed.map((plan) => plan.name).join(', ');
     const why = status.lastFailure?.error;
-    const text = `Plan ${names}: the newest good backup is from ${ago(oldest, now)}. ${why ? `${capital(why.message)}. ${why.hint}` : ''}`;
+    const text = `Plan ${failed.join(', ')}. ${why ? `${capital(why.message)}. ${why.hint}` : ''}`;
     return { tone: 'bad', title: 'The last backup failed', text };
   }
-  if (status.alarms.length > 0) {
-    return { tone: 'warn', title: 'Something needs your attention', text: `The newest good backup is from ${ago(oldest, now)}.` };
+  if (without.length > 0) {
+    return { tone: 'bad', title: 'Not everything is protected', text: `Plan ${without.join(', ')} has no good backup. Make one now.` };
   }
+  if (status.alarms.length > 0) return { tone: 'warn', title: 'Something needs your attention', text: age };
   if (!status.scheduler.isRunning) {
-    return { tone: 'warn', title: 'Nothing runs by itself', text: `The schedules are stopped. The newest good backup is from ${ago(oldest, now)}.` };
+    return { tone: 'warn', title: 'Nothing runs by itself', text: `The schedules are stopped. ${age}` };
   }
-  if (plans.every((plan) => plan.trust.restored)) {
-    return { tone: 'proven', title: 'Everything is protected, and proven to restore', text: `The newest backup is from ${ago(oldest, now)}.` };
-  }
+  const unproven = plans.filter((plan) => !plan.trust.restored).map(({ name }) => name);
+  if (unproven.length === 0) return { tone: 'proven', title: 'Everything is protected, and proven to restore', text: age };
   return {
     tone: 'info',
-    title: 'Backed up; the newest backup is not yet proven to restore',
-    text: `It is from ${ago(oldest, now)}. The next drill restores it into a scratch place and compares.`,
+    title: 'Backed up; not yet all of it proven to restore',
+    text: `${age} The next drill restores the newest backup of ${unproven.join(', ')} into a scratch place and compares.`,
   };
 }

@@ -1,7 +1,10 @@
-import type { PlanFigures, Trust } from '../../api/types';
+import type { PlanFigures, ScheduleView, Trust } from '../../api/types';
 
 export interface PlanSummary {
   name: string;
+  /** Still part of the configuration. */
+  configured: boolean;
+  nextRun?: string;
   lastSuccess?: string;
   lastFailure?: string;
   newestProven?: string;
@@ -12,14 +15,22 @@ export interface PlanSummary {
   bytes: number;
 }
 
-/** One line a plan out of one a plan and tier. Backups made before restores protect an undo, not the plan. */
-export function byPlan(figures: PlanFigures[]): PlanSummary[] {
-  const names = [...new Set(figures.map((one) => one.plan))];
+/**
+ * One line a plan out of one a plan and tier: the configured plans, also those without any backup, then those that only
+ * their backups remember. Backups made before restores protect an undo, not the plan.
+ */
+export function byPlan(figures: PlanFigures[], configured: string[], schedules: ScheduleView[]): PlanSummary[] {
+  const names = [...new Set([...configured, ...figures.filter(({ tier }) => tier !== 'pre-restore').map(({ plan }) => plan)])];
   return names.map((name) => {
     const tiers = figures.filter((one) => one.plan === name && one.tier !== 'pre-restore');
     const newest = tiers.toSorted((a, b) => (b.lastSuccessAt ?? '').localeCompare(a.lastSuccessAt ?? ''))[0];
     return {
       name,
+      configured: configured.includes(name),
+      nextRun: schedules
+        .filter(({ plan }) => plan === name)
+        .flatMap(({ nextRuns }) => nextRuns)
+        .toSorted()[0],
       lastSuccess: newest?.lastSuccessAt ?? undefined,
       lastFailure: latest(tiers.map((one) => one.lastFailureAt)),
       newestProven: latest(tiers.map((one) => one.newestProvenAt)),

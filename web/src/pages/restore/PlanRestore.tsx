@@ -1,4 +1,5 @@
-import { Button, Checkbox, Group, Stack, TextInput } from '@mantine/core';
+import { Button, Checkbox, Radio, Stack, TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 import { api, unwrap } from '../../api/client';
@@ -9,6 +10,7 @@ import { Loaded } from '../../components/Loaded';
 import { Panel } from '../../components/Panel';
 import { useAction } from '../../hooks/useAction';
 import { when } from '../../lib/format';
+import { KINDS } from '../../lib/words';
 import { PlanView } from './PlanView';
 
 const WORD = 'CONFIRM_RESTORE';
@@ -30,18 +32,21 @@ export function PlanRestore(props: Props) {
 
 function Choices({ id, backup, onBack, onStarted }: Props & { backup: Backup }) {
   const [chosen, setChosen] = useState(backup.components.map(({ name }) => name));
-  const [targets, setTargets] = useState<Record<string, string>>({});
+  const [elsewhere, setElsewhere] = useState(false);
+  const [destination, setDestination] = useState('');
   const [typed, setTyped] = useState('');
-  const used = Object.fromEntries(Object.entries(targets).filter(([name, target]) => target && chosen.includes(name)));
-  const plan = useQuery({ ...restorePlanQuery(id, chosen, used), enabled: chosen.length > 0 });
+  const [place] = useDebouncedValue(destination.trim(), 400);
+  const targets = elsewhere ? Object.fromEntries(chosen.map((name) => [name, place])) : {};
+  const placed = !elsewhere || (place !== '' && place === destination.trim());
+  const plan = useQuery({ ...restorePlanQuery(id, chosen, targets), enabled: chosen.length > 0 && placed });
   const restore = useAction({
     run: () => {
-      const body = { backupId: id, components: chosen, targets: used, confirmToken: typed };
+      const body = { backupId: id, components: chosen, targets, confirmToken: typed };
       return unwrap(api.POST('/api/backup/restore', { body }));
     },
     after: (job) => onStarted(job.id),
   });
-  const ready = typed === WORD && plan.data?.obstacles.length === 0;
+  const ready = typed === WORD && placed && !plan.isFetching && plan.data?.obstacles.length === 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (ready) restore.mutate();
@@ -58,36 +63,43 @@ function Choices({ id, backup, onBack, onStarted }: Props & { backup: Backup }) 
       >
         <Checkbox.Group label="Components" value={chosen} onChange={setChosen}>
           <Stack gap="xs" mt="xs">
-            {backup.components.map(({ name }) => (
-              <Group key={name} gap="md">
-                <Checkbox value={name} label={name} miw={140} />
-                <TextInput
-                  aria-label={`Where to restore ${name}`}
-                  placeholder="In its place, or another folder or database"
-                  flex={1}
-                  miw={220}
-                  disabled={!chosen.includes(name)}
-                  value={targets[name] ?? ''}
-                  onChange={(event) => setTargets({ ...targets, [name]: event.currentTarget.value })}
-                />
-              </Group>
+            {backup.components.map(({ name, kind }) => (
+              <Checkbox key={name} value={name} label={name} description={KINDS[kind]} />
             ))}
           </Stack>
         </Checkbox.Group>
+        <Radio.Group label="Where to" mt="md" value={elsewhere ? 'elsewhere' : 'live'} onChange={(value) => setElsewhere(value === 'elsewhere')}>
+          <Stack gap="xs" mt="xs">
+            <Radio value="live" label="In its place: the live data is replaced, and can be put back" />
+            <Radio value="elsewhere" label="Somewhere else: the live data stays as it is" />
+          </Stack>
+        </Radio.Group>
+        {elsewhere && (
+          <TextInput
+            mt="sm"
+            maw={480}
+            label="Folder or database"
+            description="On the machine of the service: a new or empty folder, or the address of a new database"
+            placeholder="/srv/restored"
+            spellCheck={false}
+            value={destination}
+            onChange={(event) => setDestination(event.currentTarget.value)}
+          />
+        )}
       </Panel>
-      {chosen.length > 0 && (
+      {chosen.length > 0 && placed && (
         <Panel title="3. What would happen">
           <Loaded query={plan} what="what would happen">
             {(data) => <PlanView plan={data} />}
           </Loaded>
         </Panel>
       )}
-      {plan.data && (
+      {plan.data && placed && (
         <Panel title="4. Confirm">
           <form onSubmit={submit}>
             <Stack maw={420}>
               <TextInput
-                label={`Type ${WORD} to replace the live data`}
+                label={elsewhere ? `Type ${WORD} to restore there` : `Type ${WORD} to replace the live data`}
                 autoComplete="off"
                 spellCheck={false}
                 value={typed}

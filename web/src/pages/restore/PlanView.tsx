@@ -20,24 +20,29 @@ export function PlanView({ plan }: { plan: RestorePlan }) {
             key: 'name',
             label: 'Component',
             cell: ({ name, kind }) => (
-              <>
-                <b>{name}</b> <Text size="sm" c="dimmed">{KINDS[kind]}</Text>
-              </>
+              <div>
+                <b>{name}</b>
+                <Text size="sm" c="dimmed">
+                  {KINDS[kind]}
+                </Text>
+              </div>
             ),
           },
           { key: 'target', label: 'Replaces', breaks: true, cell: ({ target }) => target },
           {
             key: 'now',
             label: 'Now',
+            whole: true,
             cell: ({ entriesNow, bytesNow, kind }) =>
               entriesNow == null ? 'Nothing there' : `${count(entriesNow)} ${entriesWord(kind)}${bytesNow == null ? '' : `, ${bytes(bytesNow)}`}`,
           },
           {
             key: 'then',
             label: 'Afterwards',
+            whole: true,
             cell: ({ entriesThen, bytesThen, kind }) => `${count(entriesThen)} ${entriesWord(kind)}, ${bytes(bytesThen)}`,
           },
-          { key: 'clients', label: 'Clients', cell: ({ clients }) => (clients == null ? '–' : `${clients} connected`) },
+          { key: 'clients', label: 'Clients', whole: true, cell: ({ clients }) => (clients == null ? '–' : `${clients} connected`) },
           {
             key: 'details',
             label: 'Details',

@@ -22,7 +22,7 @@ export default function RestorePage() {
       <PageHeader title="Restore" lead="Nothing changes until you have seen what would happen and typed the confirmation. Every restore can be undone." />
       {!isAdmin && <Notice tone="info" title="Only administrators restore" />}
       {job && (
-        <Panel title="Under way">
+        <Panel title="This run">
           <JobProgress id={job} />
           <JobResult id={job} />
           <Text mt="sm">

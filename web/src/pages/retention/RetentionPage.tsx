@@ -17,7 +17,7 @@ import { Table } from '../../components/Table';
 import { Time } from '../../components/Time';
 import { useAction } from '../../hooks/useAction';
 import { useSession } from '../../hooks/useSession';
-import { bytes, plural, when } from '../../lib/format';
+import { bytes, capital, plural, when, withTimes } from '../../lib/format';
 import { TIERS } from '../../lib/words';
 import { TimeLine } from './TimeLine';
 
@@ -50,7 +50,7 @@ export default function RetentionPage() {
                 </Button>
               )}
             </PageHeader>
-            {blocked && <Notice tone="warn" title="Nothing is removed for now">{<p>{blocked}</p>}</Notice>}
+            {blocked && <Notice tone="warn" title="Less is removed than the policy says">{<p>{blocked}.</p>}</Notice>}
             {job && (
               <Panel>
                 <JobProgress id={job} />
@@ -80,7 +80,7 @@ export default function RetentionPage() {
                     { key: 'plan', label: 'Plan', cell: ({ plan }) => plan },
                     { key: 'size', label: 'Size', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
                     { key: 'fate', label: 'Fate', cell: ({ keep }) => <Status tone={keep ? 'info' : 'warn'} label={keep ? 'Stays' : 'Goes'} /> },
-                    { key: 'why', label: 'Why', cell: ({ reason }) => reason },
+                    { key: 'why', label: 'Why', cell: ({ reason }) => capital(withTimes(reason)) },
                   ]}
                 />
               </Panel>
@@ -99,7 +99,7 @@ export default function RetentionPage() {
                   <List size="sm">
                     {going.map((line) => (
                       <List.Item key={line.id}>
-                        {when(line.createdAt)}, {line.type}: {line.reason}
+                        {when(line.createdAt)}, {line.type}: {withTimes(line.reason)}
                       </List.Item>
                     ))}
                   </List>

@@ -1,10 +1,11 @@
-import { Button, List, Text } from '@mantine/core';
+import { Button, Text } from '@mantine/core';
 import type { ScheduleView } from '../../api/types';
 import { Panel } from '../../components/Panel';
 import { Time } from '../../components/Time';
 import { useSession } from '../../hooks/useSession';
 import { browserZone, when, whenIn } from '../../lib/format';
 import { TASKS } from '../../lib/words';
+import classes from './ScheduleCard.module.css';
 
 interface Props {
   schedule: ScheduleView;
@@ -17,12 +18,13 @@ export function ScheduleCard({ schedule, zone, onEdit }: Props) {
   const { isAdmin } = useSession();
   const { plan, task, sentence, expression, edited, nextRuns, lastRun } = schedule;
   const name = TASKS[task] ?? task;
+  const elsewhere = zone !== browserZone;
   return (
     <Panel
       title={plan ? `${name}, plan ${plan}` : name}
       aside={
         isAdmin && (
-          <Button size="xs" variant="default" aria-label={`Change ${name}`} onClick={onEdit}>
+          <Button size="xs" variant="default" aria-label={plan ? `Change ${name} of plan ${plan}` : `Change ${name}`} onClick={onEdit}>
             Change
           </Button>
         )
@@ -34,17 +36,17 @@ export function ScheduleCard({ schedule, zone, onEdit }: Props) {
       </Text>
       {nextRuns.length > 0 && (
         <>
-          <Text size="sm" fw={600} mt="sm">
+          <Text size="sm" fw={600} mt="sm" mb={4}>
             Next runs
           </Text>
-          <List size="sm" type="ordered" className="numbers">
+          <ol className={classes.runs} data-zones={elsewhere ? 2 : 1} aria-label={`Next runs: ${name}`}>
             {nextRuns.map((run) => (
-              <List.Item key={run}>
-                {when(run)}
-                {zone !== browserZone && ` (there: ${whenIn(run, zone)})`}
-              </List.Item>
+              <li key={run}>
+                <span>{when(run)}</span>
+                {elsewhere && <span className={classes.there}>{whenIn(run, zone)}</span>}
+              </li>
             ))}
-          </List>
+          </ol>
         </>
       )}
     </Panel>

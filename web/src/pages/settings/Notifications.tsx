@@ -15,20 +15,18 @@ export function Notifications() {
   const { isAdmin } = useSession();
   const query = useQuery(channelsQuery);
   const test = useAction({
-    run: (channel: string) => unwrap(api.POST('/api/notifications/test', { body: { channel } })),
+    run: (channel: string | null) =>
+      unwrap(channel === null ? api.POST('/api/backup/test-email') : api.POST('/api/notifications/test', { body: { channel } })),
   });
-  const email = useAction({ run: () => unwrap(api.POST('/api/backup/test-email')) });
-  const sent = test.data ?? email.data;
-  const error = test.error ?? email.error;
   return (
     <Stack>
       {isAdmin && (
-        <Button variant="default" w="fit-content" loading={email.isPending} onClick={() => email.mutate()}>
+        <Button variant="default" w="fit-content" loading={test.isPending && test.variables === null} onClick={() => test.mutate(null)}>
           Send a test e-mail
         </Button>
       )}
-      {error && <ErrorNotice error={error} />}
-      {sent && !error && <Notice tone="info" title={`The test to ${sent.channel} was taken: ${sent.message}`} live />}
+      {test.error && <ErrorNotice error={test.error} />}
+      {test.data && <Notice tone="info" title={`The test to ${test.data.channel} was taken: ${test.data.message}`} live />}
       <Loaded query={query} what="the channels">
         {({ channels }) =>
           channels.length === 0 ? (
@@ -50,7 +48,7 @@ export function Notifications() {
                   label: 'Test',
                   cell: ({ name }) =>
                     isAdmin && (
-                      <Button size="compact-sm" variant="default" aria-label={`Test ${name}`} loading={test.isPending} onClick={() => test.mutate(name)}>
+                      <Button size="compact-sm" variant="default" aria-label={`Test ${name}`} loading={test.isPending && test.variables === name} onClick={() => test.mutate(name)}>
                         Test
                       </Button>
                     ),

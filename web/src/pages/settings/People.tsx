@@ -8,12 +8,10 @@ import { ErrorNotice } from '../../components/ErrorNotice';
 import { Loaded } from '../../components/Loaded';
 import { Table } from '../../components/Table';
 import { Time } from '../../components/Time';
+import type { User } from '../../api/types';
 import { useAction } from '../../hooks/useAction';
-
-const ROLES = [
-  { value: 'VIEWER', label: 'Viewer: looks' },
-  { value: 'ADMIN', label: 'Administrator: does everything' },
-];
+import { ROLES } from '../../lib/words';
+import { ChangePerson } from './ChangePerson';
 
 export function People() {
   const query = useQuery(usersQuery);
@@ -21,6 +19,7 @@ export function People() {
   const [password, setPassword] = useState('');
   const [role, setRole] = useState<Schemas['RoleName']>('VIEWER');
   const [leaving, setLeaving] = useState<string>();
+  const [changing, setChanging] = useState<User>();
   const add = useAction({
     run: () => unwrap(api.POST('/api/users', { body: { name, password, role } })),
     done: (user) => `${user.name} may sign in now`,
@@ -50,12 +49,17 @@ export function People() {
               { key: 'role', label: 'Role', cell: (user) => (user.role === 'ADMIN' ? 'Administrator' : 'Viewer') },
               { key: 'seen', label: 'Signed in', cell: ({ signedInAt }) => (signedInAt ? <Time at={signedInAt} relative /> : 'Never') },
               {
-                key: 'remove',
-                label: 'Remove',
+                key: 'change',
+                label: 'Change',
                 cell: (user) => (
-                  <Button size="compact-sm" variant="default" aria-label={`Remove ${user.name}`} onClick={() => setLeaving(user.name)}>
-                    Remove
-                  </Button>
+                  <Group gap="xs">
+                    <Button size="compact-sm" variant="default" aria-label={`Change ${user.name}`} onClick={() => setChanging(user)}>
+                      Change
+                    </Button>
+                    <Button size="compact-sm" variant="default" aria-label={`Remove ${user.name}`} onClick={() => setLeaving(user.name)}>
+                      Remove
+                    </Button>
+                  </Group>
                 ),
               },
             ]}
@@ -80,6 +84,7 @@ export function People() {
         </Group>
       </form>
       {add.error && <ErrorNotice error={add.error} />}
+      {changing && <ChangePerson user={changing} onClose={() => setChanging(undefined)} />}
       {leaving && (
         <ConfirmDialog
           title={`Remove ${leaving}?`}

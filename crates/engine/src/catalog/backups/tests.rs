@@ -146,6 +146,83 @@ fn pages_join_to_the_whole_list_even_when_times_are_equal() {
 }
 
 #[test]
+fn every_order_pages_through_the_whole_list() {
+    use BackupOrder::{Bytes, DurationMs, Plan, StartedAt, State as ByState, Tier as ByTier, Trust};
+    let catalog = Catalog::in_memory().unwrap();
+    for number in 0..40_u32 {
+        let state = [State::Succeeded, State::Partial, State::Failed][number as usize % 3];
+        let tier = Tier::ALL[number as usize % 5];
+        let plan = ["default", "plan-b"][number as usize % 2];
+        let mut record = BackupRecord::running(Id::generate().unwrap(), plan, tier, at(i64::from(number / 3)));
+        catalog.backup_start(&record).unwrap();
+        record = record.finished(state, at(60 + i64::from(number % 7)));
+        record.bytes = (number % 4 > 0).then(|| u64::from(number % 4) * 1_000_000_007);
+        record.trust.stored = (number % 2 == 0).then(|| at(70));
+        record.trust.restored = (number % 8 == 0).then(|| at(80));
+        catalog.backup_finish(&record, None).unwrap();
+    }
+    for order in [StartedAt, ByTier, Plan, ByState, Trust, Bytes, DurationMs] {
+        for ascending in [false, true] {
+            let mut filter = BackupFilter { order, ascending, limit: Some(7), ..BackupFilter::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = catalog.backups(&filter).unwrap();
+                seen.extend(page.backups);
+                match page.next {
+                    Some(next) => filter.after = Some(next),
+                    None => break,
+                }
+            }
+            let all = catalog.backups(&BackupFilter { limit: Some(1000), after: None, ..filter }).unwrap().backups;
+            assert_eq!(seen, all, "{order:?}");
+            assert_eq!(all.len(), 40, "{order:?}");
+            let key = |record: &BackupRecord| match order {
+                StartedAt => (record.started_at.as_millisecond(), String::new()),
+                ByTier => (0, record.tier.name().to_owned()),
+                Plan => (0, record.plan.clone()),
+                ByState => (0, record.state.name().to_owned()),
+                Trust => (
+                    i64::from(record.trust.stored.is_some()) + i64::from(record.trust.restored.is_some()) * 2,
+                    String::new(),
+                ),
+                Bytes => (record.bytes.unwrap_or(0) as i64, String::new()),
+                DurationMs => (record.duration_ms.unwrap_or(0) as i64, String::new()),
+            };
+            let mut keys: Vec<_> = all.iter().map(key).collect();
+            if !ascending {
+                keys.reverse();
+            }
+            assert!(keys.is_sorted(), "{order:?}");
+        }
+    }
+    let restorable = catalog.backups(&BackupFilter { restorable: true, ..BackupFilter::default() }).unwrap();
+    assert_eq!(restorable.total, 27);
+}
+
+#[test]
+fn a_search_finds_names_ids_and_descriptions_but_no_folders() {
+    let catalog = Catalog::in_memory().unwrap();
+    let mut record = BackupRecord::running(Id::generate().unwrap(), "default", Tier::Manual, at(0));
+    record.description = Some("Before the 100% Übung".to_owned());
+    catalog.backup_start(&record).unwrap();
+    record = record.finished(State::Succeeded, at(60));
+    record.location = Some(format!("/srv/hidden/backup-2026-11-22T02-00-00-000Z-{}.tar.gz.enc", record.id));
+    catalog.backup_finish(&record, None).unwrap();
+    add(&catalog, 100, Tier::Daily, State::Failed);
+    let found = |text: &str| {
+        catalog.backups(&BackupFilter { search: Some(text.to_owned()), ..BackupFilter::default() }).unwrap().total
+    };
+    assert_eq!(found("BEFORE THE"), 1);
+    assert_eq!(found("100%"), 1);
+    assert_eq!(found("Übung"), 1);
+    assert_eq!(found("2026-11-22t02"), 1);
+    assert_eq!(found(&record.id.as_str()[2..]), 1);
+    assert_eq!(found("hidden"), 0);
+    assert_eq!(found("_"), 0, "no wildcards");
+    assert_eq!(found("  "), 2, "nothing is no search");
+}
+
+#[test]
 fn pins_survive_the_end_of_a_run_and_a_rebuild() {
     let catalog = Catalog::in_memory().unwrap();
     let record = add(&catalog, 0, Tier::Manual, State::Running);
