@@ -16,7 +16,9 @@ PEERS = {
     "rustic": dict(init="{x} -r {r} init", backup="{x} -r {r} backup {what}", restore="{x} -r {r} restore latest {out}",
                    check="{x} -r {r} check --read-data", prune="{x} -r {r} forget --keep-last 3 --prune --instant-delete"),
     "bupstash": dict(init="{x} init -r {r} && {x} new-key -o {r}/key", backup="{x} put -q -r {r} -k {r}/key name={n} {what}",
-                     restore="mkdir -p {out} && {x} restore -q -r {r} -k {r}/key --into {out} name={last}",
+                     # It restores folders only; a single file it hands out.
+                     restore="mkdir -p {out} && if [ -d {what} ]; then {x} restore -q -r {r} -k {r}/key --into {out} name={last};"
+                             " else {x} get -q -r {r} -k {r}/key name={last} > {out}/content; fi",
                      check="{x} get -q -r {r} -k {r}/key name={last} > /dev/null",
                      prune="for i in 0 1 2 3 4 5 6; do {x} rm -q -r {r} -k {r}/key name=s$i; done; {x} gc -q -r {r}"),
     "borg": dict(init="{x} init -e repokey {r}", backup="{x} create -C zstd,3 {r}::{n} {what}",
