@@ -944,7 +944,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Says that the service can work: its catalog answers and it is not stopping. */
+        /**
+         * Says that the service can work: what a crash left is recovered, the scheduler works, the catalog answers, and it is not
+         *     stopping. Until then the answer is 503 with the reason.
+         */
         get: operations["get_readyz"];
         put?: never;
         post?: never;
@@ -1607,6 +1610,11 @@ export interface components {
             count: number;
             /**
              * Format: int64
+             * @description How long the plan's newest drill took to restore: the recovery time to expect.
+             */
+            expectedRestoreMs?: number | null;
+            /**
+             * Format: int64
              * @description Failed ones among them.
              */
             failed: number;
@@ -1785,6 +1793,13 @@ export interface components {
              * @example CONFIRM_RESTORE
              */
             confirmToken?: string | null;
+            /**
+             * @description Only these tables (`customers` or `sales.customers`) of the one component, a database; all when empty.
+             * @example [
+             *       "customers"
+             *     ]
+             */
+            tables?: string[];
             /** @description By component: another folder or database address to restore into. */
             targets?: {
                 [key: string]: string;
@@ -1828,6 +1843,11 @@ export interface components {
              * @default null
              */
             components?: string[] | null;
+            /**
+             * @description Only these tables of the one component, a database; all when empty.
+             * @default []
+             */
+            tables?: string[];
             /**
              * @description By component: another folder or database address to restore into.
              * @default {}
@@ -1946,7 +1966,7 @@ export interface components {
         };
         /** @description The scheduler. */
         SchedulerStatus: {
-            /** @description It was initialised: always so once the service answers. */
+            /** @description It has begun to look what is due: what a crash left is recovered. */
             initialized: boolean;
             /** @description Whether schedules run. */
             isRunning: boolean;
@@ -2990,6 +3010,11 @@ export interface components {
              */
             reRead?: string | null;
             /**
+             * Format: int64
+             * @description How long that restore took: the recovery time to expect.
+             */
+            restoreDurationMs?: number | null;
+            /**
              * Format: date-time
              * @description Restored by a drill that compared equal.
              */
@@ -3302,7 +3327,10 @@ export interface operations {
     post_backup_cleanup: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3589,7 +3617,10 @@ export interface operations {
     post_backup_id_drill: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -3818,7 +3849,10 @@ export interface operations {
     post_backup_id_verify: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -4235,7 +4269,10 @@ export interface operations {
     post_restores_id_undo: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -4992,7 +5029,10 @@ export interface operations {
     post_verify: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the request harmless */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

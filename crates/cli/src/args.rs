@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use vault::repository::Subset;
 
 /// Protects a web application: backups that are proven to restore.
 #[derive(Debug, Parser)]
@@ -220,6 +221,9 @@ pub struct Restore {
     /// Only this component; may be given several times
     #[arg(long = "component", value_name = "NAME")]
     pub components: Vec<String>,
+    /// Only this table of the database (`name` or `schema.name`); may be given several times
+    #[arg(long = "table", value_name = "NAME", conflicts_with_all = ["path", "to"])]
+    pub tables: Vec<String>,
     /// Only this file or folder of the backup, component first: uploads/2026; needs --to
     #[arg(long, value_name = "PATH", requires = "to")]
     pub path: Vec<String>,
@@ -252,11 +256,17 @@ pub enum DepthChoice {
 #[derive(Debug, Args)]
 pub struct Verify {
     /// A backup's id, `latest`, or where an archive lies
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "repository", "read_data_subset"])]
     pub id: Option<String>,
     /// Every backup
     #[arg(long, conflicts_with = "id")]
     pub all: bool,
+    /// The repository as a whole, for all its backups at once; `--depth stored` reads no content, only index and folders
+    #[arg(long, conflicts_with_all = ["id", "all"])]
+    pub repository: bool,
+    /// Read only this part of the repository's packs: 5% by chance, 1/7 (tomorrow 2/7), or 500M by chance
+    #[arg(long, value_name = "PART", conflicts_with_all = ["id", "all", "depth"])]
+    pub read_data_subset: Option<Subset>,
     /// How deep to look
     #[arg(long, value_enum, default_value = "open")]
     pub depth: DepthChoice,

@@ -4,6 +4,8 @@ use vault::ErrorKind;
 
 /// Done.
 pub const DONE: u8 = 0;
+/// Failed, nothing changed; of `doctor`: something is wrong.
+pub const FAILED: u8 = 1;
 /// Done in part: some files were unreadable.
 pub const PARTIAL: u8 = 3;
 
@@ -29,6 +31,6 @@ pub const fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::External
         | ErrorKind::Forbidden
         | ErrorKind::Io
-        | ErrorKind::Internal => 1,
+        | ErrorKind::Internal => FAILED,
     }
 }

@@ -53,6 +53,11 @@ impl Session {
         Ok(room)
     }
 
+    /// Opens the room and leaves everything as it is: for the service, which looks after what a crash left itself.
+    pub fn room_as_it_is(&self) -> Result<Room> {
+        Room::open_without_recovery(self.config.clone(), surroundings(), Arc::new(SystemClock))
+    }
+
     /// Progress as the engine wants it.
     pub fn progress(&self) -> Arc<dyn Progress> {
         self.reporter.clone()
@@ -95,9 +100,13 @@ type TextFile = Option<(PathBuf, String)>;
 
 fn read_files(folder: &Path, named: Option<&Path>) -> Result<(TextFile, TextFile)> {
     let toml = match named {
-        Some(path) => {
-            Some((path.to_owned(), std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?))
-        }
+        Some(path) => Some(read_optional(path)?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("there is no configuration file {}", path.display()),
+                "Check the path after --config; `strongroom init` makes a file with every setting explained.",
+            )
+        })?),
         None => read_optional(&folder.join(CONFIG_FILE))?,
     };
     Ok((toml, read_optional(&folder.join(".env"))?))

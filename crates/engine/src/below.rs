@@ -1,8 +1,9 @@
-//! Puts a component's entries below its name: sources and targets know paths relative to their component only.
+//! Puts a component's entries below its name: sources and targets know paths relative to their component only. Here, and
+//! nowhere else, the bytes that go either way are counted for whoever watches.
 
 use crate::{Error, Result};
 use std::io::Read;
-use vault::{Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Outcome, Progress};
+use vault::{Chunking, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Outcome, Progress};
 
 /// Hands entries on with the component's name before their paths, and counts them.
 pub struct Below<'a> {
@@ -26,8 +27,10 @@ impl EntryWriter for Below<'_> {
             other => other.clone(),
         };
         let placed = Entry { path: entry.path.below(self.name), kind, metadata: entry.metadata.clone() };
-        let outcome = self.writer.write(&placed, content)?;
-        if let Outcome::Stored { bytes, .. } | Outcome::Unchanged { bytes } = &outcome {
+        let mut counted = content.map(|content| CountedContent { content, progress: self.progress });
+        let outcome = self.writer.write(&placed, counted.as_mut().map(|content| content as &mut dyn Content))?;
+        if let Outcome::Unchanged { bytes } = &outcome {
+            // Taken over unread.
             self.progress.bytes(*bytes);
         }
         self.progress.entries(1);
@@ -36,6 +39,22 @@ impl EntryWriter for Below<'_> {
 
     fn commit(self: Box<Self>, _manifest: &[u8]) -> Result<Committed> {
         Err(Error::internal("a component cannot commit the whole backup"))
+    }
+}
+
+/// Counts the bytes that a writer takes.
+struct CountedContent<'a> {
+    content: &'a mut dyn Content,
+    progress: &'a dyn Progress,
+}
+
+impl Content for CountedContent<'_> {
+    fn open(&mut self) -> std::io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Counted { content: self.content.open()?, progress: self.progress }))
+    }
+
+    fn chunking(&self) -> Chunking {
+        self.content.chunking()
     }
 }
 
@@ -63,15 +82,15 @@ fn within_component(entry: &Entry, target: &EntryPath) -> Result<EntryPath> {
     }
 }
 
-/// Counts the bytes that a target reads.
-pub struct Counted<'a> {
+/// Counts the bytes that pass, and stops when the run is cancelled.
+pub struct Counted<'a, R> {
     /// Where they come from.
-    pub content: &'a mut dyn Read,
+    pub content: R,
     /// Who wants to know.
     pub progress: &'a dyn Progress,
 }
 
-impl Read for Counted<'_> {
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.progress.check_cancelled()?;
         let count = self.content.read(buffer)?;

@@ -190,14 +190,7 @@ impl ComponentConfig {
 
     /// Settings for a database component that only a manifest knows, at an address of the caller's.
     pub fn for_database(name: &str, kind: ComponentKind, url: &str) -> Result<Self> {
-        let settings = ServerDatabaseSettings {
-            url: url.to_owned(),
-            export: None,
-            connections: None,
-            content_hash_bytes_max: None,
-            drill_url: None,
-            tools_folder: None,
-        };
+        let settings = ServerDatabaseSettings { url: url.to_owned(), ..ServerDatabaseSettings::default() };
         let settings = match kind {
             ComponentKind::Postgres => ComponentSettings::Postgres(settings),
             ComponentKind::Mysql => ComponentSettings::Mysql(settings),

@@ -1,6 +1,6 @@
 //! What a backup holds, and single files out of it.
 
-use crate::below::take_apart;
+use crate::below::{Counted, take_apart};
 use crate::config::ComponentConfig;
 use crate::id::Id;
 use crate::locate::{self, Backup};
@@ -113,7 +113,7 @@ pub fn fetch(
             }
         };
         fetched += 1;
-        target.entry(&context, &inner, content)
+        target.entry(&context, &inner, &mut Counted { content, progress: &**progress })
     })?;
     for target in targets.values_mut() {
         target.finish(&context)?;

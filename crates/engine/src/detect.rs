@@ -105,14 +105,7 @@ fn database_files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The database that an address names. The address is never part of a message: it may hold a password.
 fn database(folder: &Path, url: &str) -> Result<ComponentSettings> {
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
-    let server = || ServerDatabaseSettings {
-        url: url.to_owned(),
-        export: None,
-        connections: None,
-        content_hash_bytes_max: None,
-        drill_url: None,
-        tools_folder: None,
-    };
+    let server = || ServerDatabaseSettings { url: url.to_owned(), ..ServerDatabaseSettings::default() };
     match scheme.to_ascii_lowercase().as_str() {
         "file" | "sqlite" | "sqlite3" => sqlite_file(folder, rest).map(sqlite),
         "postgres" | "postgresql" => Ok(ComponentSettings::Postgres(server())),

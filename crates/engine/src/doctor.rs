@@ -73,7 +73,7 @@ pub fn checks(config: &Config, catalog: Option<&Catalog>, now: Timestamp, probes
     let mut checks = vec![key(config)];
     checks.extend(places::checks(config, catalog));
     checks.push(clock(catalog, now));
-    checks.extend(service::checks(config, now));
+    checks.extend(service::checks(config, catalog, now));
     if let Some(catalog) = catalog {
         checks.extend(backups::checks(config, catalog, now));
     }

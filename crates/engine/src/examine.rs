@@ -1,15 +1,15 @@
-//! What `doctor` adds for database servers: it asks them.
+//! What `doctor` adds for database and mail servers: it asks them.
 
 use crate::catalog::Catalog;
 use crate::component::Surroundings;
 use crate::config::{ComponentSettings, Config};
 use crate::doctor::{self, Check, Probe};
-use crate::source;
+use crate::{notify, source};
 use jiff::Timestamp;
 
-/// Every check, those of database servers included.
+/// Every check, those of database and mail servers included.
 pub fn examine(config: &Config, catalog: Option<&Catalog>, surroundings: &Surroundings, now: Timestamp) -> Vec<Check> {
-    doctor::checks(config, catalog, now, &[&Databases { surroundings }])
+    doctor::checks(config, catalog, now, &[&Databases { surroundings }, &Mail])
 }
 
 struct Databases<'a> {
@@ -39,5 +39,20 @@ impl Databases<'_> {
                 Check::fail(title, "not everything may be read", format!("Run on the server: {}", missing.join(" ")))
             }
         })
+    }
+}
+
+struct Mail;
+
+impl Probe for Mail {
+    fn check(&self, config: &Config) -> Vec<Check> {
+        let (name, smtp) = ("mail server", &config.notify.smtp);
+        if !config.notify.email_enabled || smtp.host.is_none() {
+            return Vec::new();
+        }
+        vec![match notify::probe_mail(smtp) {
+            Ok(()) => Check::ok(name, "it answers, and signing in works"),
+            Err(error) => Check::from_error(name, &error),
+        }]
     }
 }

@@ -4,6 +4,7 @@
 //! manifest travels inside its backup (authenticated with it) and beside it as a sidecar.
 
 use crate::id::Id;
+use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,6 +151,21 @@ pub struct Manifest {
     pub components: Vec<ComponentManifest>,
 }
 
+impl Manifest {
+    /// The key of the content hashes.
+    pub fn hash_key(&self) -> Result<[u8; 32]> {
+        let mut key = [0; 32];
+        hex::decode_to_slice(&self.hash_key, &mut key).map_err(|_| {
+            Error::new(
+                ErrorKind::Damaged,
+                "the manifest's hash key is no key",
+                "Take another copy of the backup or an older one.",
+            )
+        })?;
+        Ok(key)
+    }
+}
+
 /// What one component of a backup holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -232,6 +248,10 @@ pub struct DatabaseFigures {
     pub objects: BTreeMap<String, u64>,
     /// Values that are compared as they are: `user_version`, `encoding`, sequence values, …
     pub values: BTreeMap<String, String>,
+    /// SQLite pages as they are: keyed BLAKE3 of the very file that was measured. A restored file with this hash need not
+    /// be measured again, it is that file. Never compared: a file rebuilt from rows has other pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_hash: Option<String>,
 }
 
 /// Figures of a table.
@@ -248,7 +268,85 @@ pub struct TableFigures {
     pub content_hash: Option<String>,
 }
 
+/// A table's full name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableId {
+    /// Schema, where the engine has them.
+    pub schema: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl std::fmt::Display for TableId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+impl TableFigures {
+    /// The table's full name.
+    pub fn id(&self) -> TableId {
+        TableId { schema: self.schema.clone(), name: self.name.clone() }
+    }
+}
+
+impl Figures {
+    /// What these tables alone come to; everything else is left out.
+    #[must_use]
+    pub fn of_tables(self, tables: &[TableId]) -> Self {
+        let Self::Database(figures) = self else { return self };
+        Self::Database(DatabaseFigures {
+            tables: figures.tables.into_iter().filter(|table| tables.contains(&table.id())).collect(),
+            schema_hash: String::new(),
+            objects: BTreeMap::new(),
+            values: BTreeMap::new(),
+            ..figures
+        })
+    }
+}
+
 impl ComponentManifest {
+    /// Finds the tables that a person means: `customers`, or with its schema `sales.customers`.
+    pub fn tables_named(&self, names: &[String]) -> Result<Vec<TableId>> {
+        let Figures::Database(figures) = &self.figures else {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("{} is no database: it has no tables", self.name),
+                "Name a database's component with --component, or leave out --table.",
+            ));
+        };
+        let mut found = Vec::new();
+        for name in names {
+            let all = figures.tables.iter().map(TableFigures::id);
+            let matches: Vec<_> = all.filter(|id| id.name == *name || id.to_string() == *name).collect();
+            match matches.as_slice() {
+                [] => {
+                    return Err(Error::new(
+                        ErrorKind::NotFound,
+                        format!("{} holds no table {name:?} in this backup", self.name),
+                        "`strongroom show ID --json` names its tables. A partitioned table is restored by naming its partitions.",
+                    ));
+                }
+                [one] => found.push(one.clone()),
+                several => {
+                    let names: Vec<_> = several.iter().map(TableId::to_string).collect();
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        format!("{} holds several tables {name:?}: {}", self.name, names.join(", ")),
+                        "Name it with its schema.",
+                    ));
+                }
+            }
+        }
+        found.sort_by_key(TableId::to_string);
+        found.dedup();
+        Ok(found)
+    }
+
     /// Everything in which `actual` differs from this; empty when a restore came out as promised. Each line is for a person.
     pub fn differences(&self, actual: &Figures) -> Vec<String> {
         match (&self.figures, actual) {

@@ -9,9 +9,9 @@ use crate::catalog::backups::BackupRecord;
 use crate::catalog::restores::RestoreState;
 use crate::manifest::State;
 use crate::restore::journal::{Journal, Phase};
-use crate::restore::{discard, targets};
+use crate::restore::{discard, swap_all, targets};
 use crate::room::{Actor, Room};
-use crate::target::Context;
+use crate::target::{Context, WayBack};
 use crate::{Error, ErrorKind, Result, cleanup, rebuild};
 use std::sync::Arc;
 use vault::Progress;
@@ -52,20 +52,47 @@ fn recover_restore(room: &Room, mut journal: Journal, progress: &Arc<dyn Progres
                 format!("the restore {id} had died before it touched anything; what it had prepared was removed"),
             )
         }
-        Phase::Swapping => {
-            targets(room, &journal)?.iter_mut().try_for_each(|target| target.swap(&context))?;
-            journal.advance(state_folder, Phase::Swapped)?;
-            (RestoreState::Swapped, format!("the restore {id} had died while exchanging; it was brought to its end"))
-        }
-        Phase::SwappingBack => {
-            targets(room, &journal)?.iter_mut().try_for_each(|target| target.swap_back(&context))?;
-            journal.advance(state_folder, Phase::Undone)?;
-            (RestoreState::Undone, format!("the undo of {id} had died while exchanging; it was brought to its end"))
-        }
+        Phase::Swapping | Phase::SwappingBack => recover_exchange(room, &mut journal, &context)?,
     };
     settle(room, &journal, state)?;
     room.audit(&recovery(), "recover", Some(id.as_str()), Ok(()), serde_json::json!({ "what": line }))?;
     Ok(Some(line))
+}
+
+/// Goes on in the direction in which it was going. But where a transaction was to be committed last, that decides: without its
+/// commit everything else goes back to where it was.
+fn recover_exchange(room: &Room, journal: &mut Journal, context: &Context<'_>) -> Result<(RestoreState, String)> {
+    let id = journal.restore_id.clone();
+    let wanted = journal.phase == Phase::Swapping;
+    let mut targets = targets(room, journal)?;
+    let mut forward = wanted;
+    if let Some(last) = targets.last_mut()
+        && last.way_back()? == WayBack::Backup
+    {
+        forward = last.is_restored_side_live()?;
+    }
+    swap_all(&mut targets, forward, context)?;
+    let secured = journal.secured.take();
+    if forward == wanted
+        && let (Some(secured), Some(mut record)) = (secured, room.catalog.restore_find(&id)?)
+    {
+        record.pre_restore_id = Some(secured);
+        room.catalog.restore_save(&record)?;
+    }
+    let first_time = room.catalog.restore_find(&id)?.is_none_or(|record| record.state == RestoreState::Prepared);
+    if !forward && wanted && first_time {
+        journal.advance(room.state_folder(), Phase::Discarding)?;
+        targets.iter_mut().try_for_each(|target| target.discard(context))?;
+        journal.forget(room.state_folder())?;
+        let line = format!("the restore {id} had died before its transaction was committed; everything is as it was");
+        return Ok((RestoreState::Failed, line));
+    }
+    let (phase, state) =
+        if forward { (Phase::Swapped, RestoreState::Swapped) } else { (Phase::Undone, RestoreState::Undone) };
+    journal.advance(room.state_folder(), phase)?;
+    let what = if wanted { "the restore" } else { "the undo of" };
+    let end = if forward == wanted { "it was brought to its end" } else { "it was taken back" };
+    Ok((state, format!("{what} {id} had died while exchanging; {end}")))
 }
 
 /// Makes the record say what the journal says.

@@ -58,7 +58,9 @@ pub fn read(store: &dyn Store, archive: &str) -> Result<Option<Sidecar>> {
 
 /// The manifest in a sidecar.
 pub fn manifest(sidecar: &Sidecar, keys: &[Key]) -> Result<Manifest> {
-    storage::decode_manifest(&sidecar.manifest(keys)?)
+    let manifest =
+        sidecar.manifest(keys).map_err(|error| error.within(naming::sidecar_name(&sidecar.public.location)))?;
+    storage::decode_manifest(&manifest)
 }
 
 /// The record that a sidecar and its manifest amount to. `stored` says when the archive was last seen.

@@ -1,5 +1,6 @@
 //! How far a backup is proven without restoring it: it is there, its bytes are what was written, it opens to its end.
 
+use crate::below::Counted;
 use crate::catalog::audit::{AuditHead, heads};
 use crate::catalog::backups::{BackupRecord, TrustStep};
 use crate::locate::{self, Backup};
@@ -181,10 +182,8 @@ fn open(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<()
         let counts = found.entry(String::from_utf8_lossy(first).into_owned()).or_default();
         counts.0 += 1;
         if matches!(entry.kind, EntryKind::File { .. }) {
-            let bytes = std::io::copy(content, &mut std::io::sink())
+            counts.1 += std::io::copy(&mut Counted { content, progress: &**progress }, &mut std::io::sink())
                 .map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
-            counts.1 += bytes;
-            progress.bytes(bytes);
         }
         Ok(())
     };

@@ -6,19 +6,25 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-/// A JSON body.
+/// A JSON body: an object. What is read into a structure could also be a list of its fields' values; nobody means that.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
+        match axum::Json::<Map<String, Value>>::from_request(request, state).await {
+            Ok(axum::Json(body)) => fields(body).map(Self),
             Err(rejection) => Err(refuse_body(&rejection)),
         }
     }
+}
+
+fn fields<T: DeserializeOwned>(body: Map<String, Value>) -> Result<T, Refusal> {
+    T::deserialize(Value::Object(body))
+        .map_err(|cause| Refusal::bad_request(format!("the body is not what is wanted here: {cause}")))
 }
 
 fn refuse_body(rejection: &JsonRejection) -> Refusal {
@@ -51,8 +57,9 @@ impl<T: DeserializeOwned + Default + 'static, S: Send + Sync> FromRequest<S> for
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match Option::<axum::Json<T>>::from_request(request, state).await {
-            Ok(body) => Ok(Self(body.map(|body| body.0).unwrap_or_default())),
+        match Option::<axum::Json<Map<String, Value>>>::from_request(request, state).await {
+            Ok(Some(axum::Json(body))) => fields(body).map(Self),
+            Ok(None) => Ok(Self(T::default())),
             Err(rejection) => Err(refuse_body(&rejection)),
         }
     }

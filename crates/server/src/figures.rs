@@ -43,6 +43,8 @@ pub struct PlanFigures {
     /// Start of the newest one that a drill proved.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub newest_proven_at: Option<Timestamp>,
+    /// How long the plan's newest drill took to restore: the recovery time to expect.
+    pub expected_restore_ms: Option<u64>,
 }
 
 /// Figures of the moment.
@@ -88,6 +90,7 @@ impl Figures {
                 last_bytes: last.as_ref().and_then(|last| last.bytes),
                 trust: last.map(|last| last.trust.into()).unwrap_or_default(),
                 newest_proven_at: one.newest_proven_at,
+                expected_restore_ms: app.catalog.restore_measured(&one.plan)?.map(|(_, duration_ms)| duration_ms),
             });
         }
         Ok(Self {

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod api;
 pub mod auth;
+mod connections;
 mod dashboard;
 pub mod events;
 pub mod extract;
@@ -19,10 +20,12 @@ pub mod scheduler;
 pub mod schedules;
 pub mod serve;
 pub mod state;
+mod systemd;
 mod tls;
 pub mod view;
 pub mod watch;
 pub mod work;
 
+pub use connections::{CONNECTIONS_MAX, Patience};
 pub use serve::{Ready, ServeOptions, serve};
 pub use work::Strongroom;

@@ -261,6 +261,7 @@ fn engine_request(request: &RestoreRequest, actor: &Actor) -> Result<restore::Re
         id: Some(request.id.clone()),
         backup: request.backup_id.to_string(),
         components,
+        tables: request.tables.clone(),
         destination,
         disconnect_clients: false,
         actor: actor.clone(),

@@ -33,9 +33,11 @@ pub async fn run(app: App) {
         let sleep = match looked {
             Ok(Ok(next)) => {
                 failing = false;
+                app.ready();
                 until(next, app.clock.now())
             }
             Ok(Err(error)) => {
+                app.not_ready(&format!("the scheduler cannot work: {}", error.message()));
                 if !std::mem::replace(&mut failing, true) {
                     events::critical(&app, "The scheduler cannot work", &error);
                 }

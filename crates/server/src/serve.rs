@@ -1,13 +1,14 @@
 //! The service from its start to its end: [`serve`] for the command line, [`Service`] for tests.
 //!
-//! Start: listen, recover what a crash left, then work. Stop: take nothing new, answer what is being asked, let running
+//! Start: listen, recover what a crash left, then work; `/readyz` says how far it is. Stop: take nothing new, answer what is being asked, let running
 //! jobs finish within their time, undo what does not. A second instance on the same records is refused.
 
 use crate::auth::{guard, setup};
+use crate::connections::Patience;
 use crate::extract::too_large;
 use crate::state::{App, panicked};
 use crate::work::Strongroom;
-use crate::{api, dashboard, events, jobs, metrics, outbox, scheduler, tls, watch};
+use crate::{api, connections, dashboard, events, jobs, metrics, outbox, scheduler, systemd, tls, watch};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{
@@ -21,8 +22,8 @@ use axum_server::tls_rustls::RustlsConfig;
 use engine::catalog::Catalog;
 use engine::catalog::audit::{AuditEvent, AuditOutcome};
 use engine::clock::Clock;
+use engine::config::Server;
 use engine::{Error, ErrorKind, Result};
-use sd_notify::NotifyState;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
 /// No request needs a larger body.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -39,6 +41,8 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 /// How long threads may take that are stuck in a read.
 const THREADS_GRACE: Duration = Duration::from_secs(2);
+/// What a crash left could not be put in order: tried again after this.
+const RECOVER_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a service needs.
 pub struct ServeOptions {
@@ -48,6 +52,8 @@ pub struct ServeOptions {
     pub strongroom: Arc<dyn Strongroom>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How patient it is with its clients.
+    pub patience: Patience,
     /// Called once, when the service answers: the place to print addresses.
     pub on_ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -71,11 +77,12 @@ pub fn serve(options: ServeOptions) -> Result<()> {
         .map_err(|cause| Error::io("starting the service's threads", cause))?;
     let result = runtime.block_on(async {
         let mut service = Service::start(options)?;
-        // Without systemd there is nobody to notify.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let watchdog = systemd::keep_alive(&service.app);
+        systemd::ready();
         until_told_to_stop(&mut service).await?;
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        systemd::stopping();
         service.stop().await;
+        watchdog.inspect(JoinHandle::abort);
         Ok(())
     });
     runtime.shutdown_timeout(THREADS_GRACE);
@@ -90,7 +97,11 @@ async fn until_told_to_stop(service: &mut Service) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => service.reload().await,
+            _ = hang_up.recv() => {
+                systemd::reloading();
+                service.reload().await;
+                systemd::ready();
+            }
         }
     }
 }
@@ -116,6 +127,7 @@ impl Service {
     pub fn start(options: ServeOptions) -> Result<Self> {
         let app = App::new(options.catalog, options.strongroom, options.clock);
         let config = app.strongroom.config();
+        refuse_plain_http(&config.server)?;
         let alone = alone(&config.state_dir)?;
         let tls = match &config.server.tls {
             Some((chain, key)) => Some(tls::acceptor(chain, key)?),
@@ -125,7 +137,16 @@ impl Service {
         let secret = setup::begin(&app.catalog, app.clock.now())?;
         watch::remember_first_start(&app)?;
         let handle = Handle::new();
-        let server = tokio::spawn(answer(listener, tls.clone(), handle.clone(), router(app.clone())));
+        let patience = options.patience;
+        let server = tokio::spawn({
+            let answering =
+                connections::answer(listener, tls.clone(), handle.clone(), router(app.clone(), patience), patience);
+            async move {
+                if let Err(error) = answering.await {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the service does not listen any more");
+                }
+            }
+        });
         let url = format!("{}://{}", if app.tls { "https" } else { "http" }, for_browsers(address));
         let setup_link = secret.map(|secret| setup::link(&url, &secret));
         app.catalog.audit(&own_event(&app, "service.start"))?;
@@ -191,6 +212,18 @@ fn own_event(app: &App, action: &str) -> AuditEvent {
     }
 }
 
+/// Passwords and tokens are not sent readable over a network, unless somebody says that a proxy in front does TLS.
+fn refuse_plain_http(server: &Server) -> Result<()> {
+    if server.tls.is_some() || server.allow_plain_http || server.listen.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Config,
+        format!("{} can be reached from other machines, and there is no TLS", server.listen),
+        "Set server.tls_certificate and server.tls_key, listen on 127.0.0.1, or say server.allow_plain_http = true when a proxy in front does TLS.",
+    ))
+}
+
 /// Of two services on the same records, one runs: jobs have one runner.
 fn alone(state_dir: &std::path::Path) -> Result<Option<File>> {
     if !state_dir.is_dir() {
@@ -229,23 +262,6 @@ fn for_browsers(address: SocketAddr) -> String {
     }
 }
 
-async fn answer(listener: TcpListener, tls: Option<RustlsConfig>, handle: Handle<SocketAddr>, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let result = match tls {
-        Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
-            Ok(server) => server.handle(handle).serve(service).await,
-            Err(error) => Err(error),
-        },
-        None => match axum_server::from_tcp(listener) {
-            Ok(server) => server.handle(handle).serve(service).await,
-            Err(error) => Err(error),
-        },
-    };
-    if let Err(error) = result {
-        tracing::error!(error = &error as &dyn std::error::Error, "the service does not listen any more");
-    }
-}
-
 /// Recovery first: until it is through, nothing else touches a backup. Answers are given meanwhile.
 fn start_work(app: &App) -> (JoinHandle<()>, Vec<JoinHandle<()>>) {
     let worker = tokio::spawn({
@@ -261,27 +277,38 @@ fn start_work(app: &App) -> (JoinHandle<()>, Vec<JoinHandle<()>>) {
     (worker, others)
 }
 
+/// Puts in order what a crash left. What cannot be put in order is told, and tried again until it can: work on top of it
+/// could lose what is still there.
 async fn recover(app: &App) {
-    let recovering = app.clone();
-    let recovered = tokio::task::spawn_blocking(move || {
-        for line in recovering.strongroom.recover(Arc::new(vault::Silent))? {
-            tracing::warn!(line, "after a crash");
+    let mut told = false;
+    while !app.is_stopping() {
+        let recovering = app.clone();
+        let recovered = tokio::task::spawn_blocking(move || {
+            // The engine logs what it did.
+            recovering.strongroom.recover(Arc::new(vault::Silent))?;
+            jobs::recover::recover(&recovering)
+        })
+        .await;
+        let error = match recovered {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => Error::internal("putting things in order after a crash panicked"),
+        };
+        let what = "What a crash left half done could not be put in order";
+        app.not_ready(&format!("{what}: {}", error.message()));
+        if !std::mem::replace(&mut told, true) {
+            events::critical(app, what, &error);
         }
-        jobs::recover::recover(&recovering)
-    })
-    .await;
-    match recovered {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => events::critical(app, "What a crash left half done could not be put in order", &error),
-        Err(_) => {
-            let error = Error::internal("putting things in order after a crash panicked");
-            events::critical(app, "What a crash left half done could not be put in order", &error);
+        tokio::select! {
+            () = tokio::time::sleep(RECOVER_AGAIN) => {}
+            () = app.scheduler_woken() => {}
+            () = app.stopping() => {}
         }
     }
 }
 
 /// All routes in their layers. Outermost first: panics, figures, headers, compression, size, the gate.
-pub fn router(app: App) -> Router {
+pub fn router(app: App, patience: Patience) -> Router {
     let compressible = DefaultPredicate::new()
         .and(NotForContentType::const_new("application/octet-stream"))
         .and(NotForContentType::const_new("text/event-stream"));
@@ -291,6 +318,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_declared_size))
+        .layer(RequestBodyDeadlineLayer::new(patience.body))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))

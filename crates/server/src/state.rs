@@ -7,6 +7,7 @@ use crate::auth::policy::Policy;
 use crate::auth::{Client, Principal, jwt};
 use crate::jobs::Jobs;
 use crate::metrics::HttpFigures;
+use crate::systemd;
 use crate::work::Strongroom;
 use axum::http::{Method, StatusCode};
 use engine::catalog::Catalog;
@@ -48,9 +49,11 @@ pub struct Shared {
     /// We do TLS ourselves: cookies are marked `Secure`.
     pub tls: bool,
     looking: Mutex<()>,
+    not_ready: Mutex<Option<String>>,
     stopping: watch::Sender<bool>,
     scheduler: Notify,
     outbox: Notify,
+    watch: Notify,
 }
 
 impl Deref for App {
@@ -78,9 +81,11 @@ impl App {
             started_at,
             tls,
             looking: Mutex::default(),
+            not_ready: Mutex::new(Some("what a crash may have left is being looked for".to_owned())),
             stopping: watch::Sender::new(false),
             scheduler: Notify::new(),
             outbox: Notify::new(),
+            watch: Notify::new(),
         }))
     }
 
@@ -106,6 +111,27 @@ impl App {
         self.stopping.send_replace(true);
         self.scheduler.notify_waiters();
         self.outbox.notify_waiters();
+    }
+
+    /// What keeps the service from working; `None` once everything is recovered and the scheduler has looked.
+    pub fn why_not_ready(&self) -> Option<String> {
+        if self.is_stopping() {
+            return Some("the service is stopping".to_owned());
+        }
+        self.not_ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something keeps the service from working.
+    pub fn not_ready(&self, why: &str) {
+        systemd::status(why);
+        *self.not_ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    /// Everything that the service does by itself is done.
+    pub fn ready(&self) {
+        if self.not_ready.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            systemd::status("ready");
+        }
     }
 
     /// Whether the service is stopping.
@@ -140,10 +166,16 @@ impl App {
         self.outbox.notified().await;
     }
 
+    /// Waits until the limits of the alarms may have changed.
+    pub async fn watch_woken(&self) {
+        self.watch.notified().await;
+    }
+
     /// Reads the configuration again; the old one stays when the new one is bad.
     pub async fn reload(&self) -> Result<(), Refusal> {
         let result = self.blocking(|app| app.strongroom.reload()).await;
         self.wake_scheduler();
+        self.watch.notify_one();
         result
     }
 

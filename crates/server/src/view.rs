@@ -167,6 +167,8 @@ pub struct Trust {
     /// Restored by a drill that compared equal.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restored: Option<Timestamp>,
+    /// How long that restore took: the recovery time to expect.
+    pub restore_duration_ms: Option<u64>,
 }
 
 /// It is much smaller than its predecessor.
@@ -213,7 +215,13 @@ impl From<ComponentSummary> for Component {
 
 impl From<engine::catalog::backups::Trust> for Trust {
     fn from(trust: engine::catalog::backups::Trust) -> Self {
-        Self { stored: trust.stored, re_read: trust.re_read, opened: trust.opened, restored: trust.restored }
+        Self {
+            stored: trust.stored,
+            re_read: trust.re_read,
+            opened: trust.opened,
+            restored: trust.restored,
+            restore_duration_ms: trust.restore_duration_ms,
+        }
     }
 }
 

@@ -62,6 +62,7 @@ pub async fn run(app: App) {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = app.watch_woken() => {}
             () = app.stopping() => {}
         }
     }

@@ -112,6 +112,9 @@ pub struct RestoreRequest {
     pub backup_id: Id,
     /// Only these components; all when absent.
     pub components: Option<Vec<String>>,
+    /// Only these tables of the one component, a database; all when empty.
+    #[serde(default)]
+    pub tables: Vec<String>,
     /// By component: another folder or database address to restore into; the live place when absent.
     pub targets: BTreeMap<String, String>,
 }

@@ -189,3 +189,56 @@ fn command(program: &str) -> Command {
     command.env("LC_ALL", "C").stdin(Stdio::null());
     command
 }
+
+/// PgBouncer before a server, ended when dropped.
+pub struct Pooler {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl Pooler {
+    /// Pools connections to `server` in this mode: `session`, `transaction` or `statement`.
+    pub fn start(server: &Server, mode: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("pgbouncer").tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 8\nlogfile = {}/log\n\
+             ignore_startup_parameters = extra_float_digits\n[databases]\n* = host=127.0.0.1 port={} user=postgres\n",
+            folder.path().display(),
+            server.port
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        fs::write(&file, settings).unwrap();
+        let mut pgbouncer = if is_root() {
+            assert!(command("chown").args(["-R", "postgres:"]).arg(folder.path()).status().unwrap().success());
+            let mut pgbouncer = command("setpriv");
+            pgbouncer.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL", "pgbouncer"]);
+            pgbouncer
+        } else {
+            command("pgbouncer")
+        };
+        let process = pgbouncer.arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pooler = Self { folder, port, process };
+        let end = Instant::now() + Duration::from_mins(1);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = || fs::read_to_string(pooler.folder.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < end, "PgBouncer does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        pooler
+    }
+
+    /// `postgresql://postgres@127.0.0.1:port/database`.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

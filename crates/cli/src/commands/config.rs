@@ -2,6 +2,7 @@
 
 use super::json;
 use crate::args::ConfigCommand;
+use crate::exit;
 use crate::output::Report;
 use crate::output::table::table;
 use crate::session::Session;
@@ -48,6 +49,6 @@ pub fn doctor(session: &Session) -> Result<Report> {
             text.push_str(&format!("        {}\n", check.remedy));
         }
     }
-    let exit = if doctor::worst(&checks) == CheckState::Fail { 1 } else { crate::exit::DONE };
+    let exit = if doctor::worst(&checks) == CheckState::Fail { exit::FAILED } else { exit::DONE };
     Ok(Report::done(json(&checks)?, text).with_exit(exit))
 }

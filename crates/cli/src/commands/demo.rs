@@ -136,6 +136,7 @@ fn restore_and_undo(app: &SampleApp, session: &Session, room: &Room, tell: &Tell
         backup: id.to_owned(),
         components: Vec::new(),
         destination: Destination::Live,
+        tables: Vec::new(),
         disconnect_clients: false,
         actor: session.actor.clone(),
     };

@@ -37,10 +37,12 @@ pub fn show(id: &str, session: &Session) -> Result<Report> {
     }
     let record = room.catalog.backup(id)?;
     let manifest = room.catalog.manifest(&record.id)?;
-    let text = backups::one(&record, manifest.as_ref());
+    let measured = room.catalog.restore_measured(&record.plan)?;
+    let text = backups::one(&record, manifest.as_ref(), measured.as_ref());
     let mut document = json(&record)?;
     if let Value::Object(fields) = &mut document {
         fields.insert("manifest".to_owned(), json(&manifest)?);
+        fields.insert("expectedRestoreMs".to_owned(), json(&measured.map(|(_, duration_ms)| duration_ms))?);
     }
     Ok(Report::done(document, text))
 }
@@ -136,8 +138,8 @@ fn audit_verify(session: &Session) -> Result<Report> {
     let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
     Err(Error::new(
         ErrorKind::Mismatch,
-        format!("the audit log was tampered with: {}", problems.join("; ")),
-        "Compare with copies of the catalog and the heads in the backups' manifests, and find out who could write the backup folder.",
+        format!("the audit log is not the whole log that was written: {}", problems.join("; ")),
+        "If the catalog was lost, rebuilt or put back from a copy, its entries of before are gone with it. If not, somebody changed the log: compare with copies of the catalog and the heads in the backups' manifests, and find out who can write the backup folder.",
     ))
 }
 

@@ -25,6 +25,7 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
         id: None,
         backup: arguments.id.clone(),
         components: arguments.components.clone(),
+        tables: arguments.tables.clone(),
         destination,
         disconnect_clients: arguments.disconnect_clients,
         actor: session.actor.clone(),
@@ -53,7 +54,7 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
     let result = restore::run(&room, &request, &session.progress());
     session.reporter.finish();
     let record = result?;
-    Ok(Report::done(json(&record)?, summary(&record)))
+    Ok(Report::done(json(&record)?, summary(&record, &arguments.tables)))
 }
 
 fn destination(arguments: &Restore, session: &Session) -> Destination {
@@ -83,8 +84,8 @@ fn fetch(
     let Destination::Folder(folder) = destination else {
         return Err(Error::new(
             ErrorKind::Usage,
-            "--path fetches files into a folder, not into a database",
-            "Name a folder with --to.",
+            "--path fetches files and folders into a new folder, never over live ones",
+            "Name that folder with --to; a whole component is put back with --component.",
         ));
     };
     let backup = locate::find(room, &arguments.id)?;
@@ -130,6 +131,9 @@ pub fn describe(plan: &Plan) -> String {
     for component in &plan.components {
         let replaces = component.target.replaces.as_deref().unwrap_or("nothing (it does not exist now)");
         text.push_str(&format!("\n  {} ({})\n    replaces  {replaces}\n", component.name, component.kind.name()));
+        for table in &component.tables {
+            text.push_str(&format!("    only      table {table}\n"));
+        }
         text.push_str(&format!("    then      {}\n", figures(&component.backup.figures)));
         if let Some(live) = &component.target.live {
             text.push_str(&format!("    now       {}\n", figures(live)));
@@ -165,14 +169,15 @@ fn figures(figures: &Figures) -> String {
     }
 }
 
-fn summary(record: &RestoreRecord) -> String {
+fn summary(record: &RestoreRecord, tables: &[String]) -> String {
     let until = record.undo_until.map_or_else(String::new, |until| format!(" until {}", units::time(until)));
     let secured = record
         .pre_restore_id
         .as_ref()
         .map_or_else(String::new, |id| format!("What was there before is also the backup {id}.\n"));
+    let of = if tables.is_empty() { String::new() } else { format!("the tables {} of ", tables.join(", ")) };
     format!(
-        "Restored {} from the backup {}, and compared with its manifest before anything was replaced.\n{secured}It can be taken back{until}: strongroom undo {}",
+        "Restored {of}{} from the backup {}, and compared with its manifest before anything was replaced.\n{secured}It can be taken back{until}: strongroom undo {}",
         record.components.join(", "),
         record.backup_id,
         record.id

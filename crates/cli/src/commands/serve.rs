@@ -4,12 +4,11 @@ use crate::args::Serve;
 use crate::output::Report;
 use crate::session::Session;
 use engine::clock::SystemClock;
-use engine::config::Server;
 use server::rooms::Rooms;
-use server::{Ready, ServeOptions};
+use server::{Patience, Ready, ServeOptions};
 use std::io::Write;
 use std::sync::Arc;
-use vault::{Error, ErrorKind, Result};
+use vault::Result;
 
 /// Runs the service until it is told to stop.
 pub fn run(arguments: &Serve, mut session: Session) -> Result<Report> {
@@ -21,8 +20,8 @@ pub fn run(arguments: &Serve, mut session: Session) -> Result<Report> {
 
 /// Runs the service of a session's application.
 pub fn serve(session: Session) -> Result<Report> {
-    refuse_plain_http(&session.config.server)?;
-    let room = session.room()?;
+    // The service answers first and then puts in order what a crash left.
+    let room = session.room_as_it_is()?;
     session.reporter.finish();
     let catalog = room.catalog.clone();
     let as_json = session.json;
@@ -31,21 +30,10 @@ pub fn serve(session: Session) -> Result<Report> {
         catalog,
         strongroom: Arc::new(Rooms::new(room, reload)),
         clock: Arc::new(SystemClock),
+        patience: Patience::default(),
         on_ready: Box::new(move |ready| announce(ready, as_json)),
     })?;
     Ok(Report::printed())
-}
-
-/// Passwords and tokens are not sent readable over a network, unless somebody says that a proxy in front does TLS.
-fn refuse_plain_http(server: &Server) -> Result<()> {
-    if server.tls.is_some() || server.allow_plain_http || server.listen.ip().is_loopback() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Config,
-        format!("{} can be reached from other machines, and there is no TLS", server.listen),
-        "Set server.tls_certificate and server.tls_key, listen on 127.0.0.1, or say server.allow_plain_http = true when a proxy in front does TLS.",
-    ))
 }
 
 fn announce(ready: &Ready, as_json: bool) {

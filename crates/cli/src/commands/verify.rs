@@ -7,10 +7,14 @@ use crate::output::{Report, units};
 use crate::session::Session;
 use engine::drill;
 use engine::verify::{self, Depth, Verified};
-use vault::Result;
+use vault::repository::CheckDepth;
+use vault::{ErrorKind, Result};
 
 /// Checks one backup, or all of them.
 pub fn run(arguments: &Verify, session: &Session) -> Result<Report> {
+    if arguments.repository || arguments.read_data_subset.is_some() {
+        return check(arguments, session);
+    }
     let room = session.room()?;
     let depth = match arguments.depth {
         DepthChoice::Stored => Depth::Stored,
@@ -49,6 +53,37 @@ fn describe(found: &[Verified], depth: Depth) -> String {
         Some(error) => format!("{}  NOT GOOD: {}\n              {}\n", one.id, error.message, error.hint),
     };
     if found.is_empty() { "There is no backup to verify.".to_owned() } else { found.iter().map(line).collect() }
+}
+
+/// Checks the repository as a whole.
+fn check(arguments: &Verify, session: &Session) -> Result<Report> {
+    let room = session.room()?;
+    let depth = match (arguments.read_data_subset, arguments.depth) {
+        // Other packs each time.
+        (Some(subset), _) => CheckDepth::Subset { subset, seed: room.now().as_nanosecond() as u64 },
+        (None, DepthChoice::Stored) => CheckDepth::Index,
+        (None, DepthChoice::Read | DepthChoice::Open) => CheckDepth::Everything,
+    };
+    let result = engine::repository::check(&room, depth, &session.actor, &session.progress());
+    session.reporter.finish();
+    let checked = result?;
+    let mut text = format!(
+        "{}: {} and {} of {}, {} read.",
+        if checked.sound { "The repository is sound as far as was looked" } else { "The repository is DAMAGED" },
+        units::counted(checked.snapshots as u64, "snapshot", "snapshots"),
+        checked.packs_read,
+        units::counted(checked.packs as u64, "pack", "packs"),
+        units::bytes(checked.bytes_read),
+    );
+    checked.findings.iter().for_each(|finding| text.push_str(&format!("\n  {finding}")));
+    checked.lost.iter().for_each(|lost| text.push_str(&format!("\nlost: {lost}")));
+    if !checked.sound {
+        text.push_str(
+            "\n`strongroom repair` saves what can be saved; the next backup stores again what is still there.",
+        );
+    }
+    let exit = if checked.sound { exit::DONE } else { exit::code(ErrorKind::Damaged) };
+    Ok(Report::done(json(&checked)?, text).with_exit(exit))
 }
 
 /// Restores into a scratch place and compares.

@@ -4,6 +4,7 @@ use super::table::{facts, table};
 use super::units;
 use engine::catalog::backups::{BackupRecord, Trust};
 use engine::catalog::restores::RestoreRecord;
+use engine::id::Id;
 use engine::manifest::{Figures, Manifest, State};
 
 /// A list of backups.
@@ -46,8 +47,8 @@ fn state(state: State) -> String {
     state.name().to_owned()
 }
 
-/// One backup, with what its manifest says.
-pub fn one(record: &BackupRecord, manifest: Option<&Manifest>) -> String {
+/// One backup, with what its manifest says, and the recovery time that the plan's newest drill measured.
+pub fn one(record: &BackupRecord, manifest: Option<&Manifest>, measured: Option<&(Id, u64)>) -> String {
     let step = |time: Option<jiff::Timestamp>| time.map_or_else(|| "not yet".to_owned(), units::time);
     let mut text = facts([
         ("backup", record.id.to_string()),
@@ -64,6 +65,7 @@ pub fn one(record: &BackupRecord, manifest: Option<&Manifest>) -> String {
         ("re-read", step(record.trust.re_read)),
         ("opened", step(record.trust.opened)),
         ("restored", step(record.trust.restored)),
+        ("recovery time", recovery_time(record, measured)),
     ]);
     if let Some(error) = &record.error {
         text.push_str(&format!("error  {}\n       {}\n", error.message, error.hint));
@@ -82,6 +84,17 @@ pub fn one(record: &BackupRecord, manifest: Option<&Manifest>) -> String {
         text.push_str(&tables(manifest));
     }
     text
+}
+
+/// What to expect on the day that matters.
+fn recovery_time(record: &BackupRecord, measured: Option<&(Id, u64)>) -> String {
+    match (record.trust.restore_duration_ms, measured) {
+        (Some(duration_ms), _) => format!("{}, as its drill measured", units::milliseconds(duration_ms)),
+        (None, Some((id, duration_ms))) => {
+            format!("about {}, as the drill of {id} measured", units::milliseconds(*duration_ms))
+        }
+        (None, None) => "not known yet: `strongroom drill` measures it".to_owned(),
+    }
 }
 
 /// The parts of a backup.

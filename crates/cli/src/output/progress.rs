@@ -1,9 +1,11 @@
 //! Progress on a terminal as a bar, elsewhere as plain lines, with `--json` or `--quiet` not at all.
 //!
 //! Tests can ask for the names of the steps that were reached (`STRONGROOM_STEP_LOG=FILE`) and for the process to die at
-//! the n-th of a name (`STRONGROOM_KILL_AT=name` or `name:3`), as `kill -9` would have it.
+//! the n-th of a name (`STRONGROOM_KILL_AT=name` or `name:3`), as `kill -9` would have it, or to stop there until somebody
+//! lets it go on (`STRONGROOM_STOP_AT`).
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::process::Signal;
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +42,8 @@ pub struct Reporter {
     style: Style,
     bar: ProgressBar,
     reached: Mutex<HashMap<&'static str, u32>>,
-    kill_at: Option<(String, u32)>,
+    /// Where a signal comes, and which.
+    signals: Vec<(String, u32, Signal)>,
     step_log: Option<std::path::PathBuf>,
 }
 
@@ -49,12 +52,16 @@ impl Reporter {
     pub fn new(style: Style) -> Self {
         let bar = if style == Style::Bar { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.enable_steady_tick(Duration::from_millis(120));
-        let kill_at = std::env::var("STRONGROOM_KILL_AT").ok().map(|text| match text.rsplit_once(':') {
-            Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1)),
-            None => (text, 1),
-        });
+        let signal_at = |variable: &str, signal| {
+            std::env::var(variable).ok().map(|text| match text.rsplit_once(':') {
+                Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1), signal),
+                None => (text, 1, signal),
+            })
+        };
+        let wanted = [("STRONGROOM_KILL_AT", Signal::KILL), ("STRONGROOM_STOP_AT", Signal::STOP)];
+        let signals = wanted.into_iter().filter_map(|(variable, signal)| signal_at(variable, signal)).collect();
         let step_log = std::env::var_os("STRONGROOM_STEP_LOG").map(Into::into);
-        Self { style, bar, reached: Mutex::default(), kill_at, step_log }
+        Self { style, bar, reached: Mutex::default(), signals, step_log }
     }
 
     /// Leaves the terminal as it was found.
@@ -101,7 +108,7 @@ impl Progress for Reporter {
 
     fn step(&self, name: &'static str) {
         tracing::debug!(step = name, "step");
-        if self.kill_at.is_none() && self.step_log.is_none() {
+        if self.signals.is_empty() && self.step_log.is_none() {
             return;
         }
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,8 +119,8 @@ impl Progress for Reporter {
         {
             let _ = writeln!(log, "{name}:{count}");
         }
-        if self.kill_at.as_ref().is_some_and(|(wanted, nth)| wanted == name && nth == count) {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        for (_, _, signal) in self.signals.iter().filter(|(wanted, nth, _)| wanted == name && nth == count) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), *signal);
         }
     }
 

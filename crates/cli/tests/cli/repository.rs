@@ -49,6 +49,52 @@ fn a_repository_behaves_as_archives_do() {
 }
 
 #[test]
+fn parts_of_a_snapshot_come_back_and_a_pin_holds() {
+    let app = App::new();
+    let record = repository_backup(&app);
+    let id = record["id"].as_str().unwrap();
+    let wanted = app.ok(&["files", id, "uploads"]);
+    let file = wanted.as_array().unwrap().iter().find(|entry| entry["kind"] == "file").unwrap();
+    let path = file["path"].as_str().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().join("out");
+    app.ok(&["restore", id, "--path", path, "--to", to.to_str().unwrap()]);
+    assert_eq!(std::fs::read(to.join(path)).unwrap(), std::fs::read(app.path().join(path)).unwrap());
+    assert!(!to.join("database").exists());
+    let to = target.path().join("component");
+    app.ok(&["restore", id, "--component", "uploads", "--to", to.to_str().unwrap()]);
+    assert!(to.join("uploads").is_dir() && !to.join("database").exists());
+    app.ok(&["pin", id]);
+    app.configure("[retention]\nmanual = 1\n");
+    app.fails(1, &["delete", id]);
+    app.ok(&["unpin", id]);
+    repository_backup(&app);
+    app.ok(&["delete", id]);
+    assert_eq!(app.fails(4, &["show", id]), "not_found");
+    restic(&app, &["check", "--read-data"]);
+}
+
+#[test]
+fn the_repository_is_checked_as_a_whole_or_in_part() {
+    let app = App::new();
+    assert_eq!(app.fails(4, &["verify", "--repository"]), "not_found");
+    repository_backup(&app);
+    repository_backup(&app);
+    let whole = app.ok(&["verify", "--repository"]);
+    assert_eq!((&whole["sound"], &whole["snapshots"]), (&Value::Bool(true), &Value::from(2)));
+    assert_eq!(whole["packsRead"], whole["packs"]);
+    assert_eq!(app.ok(&["verify", "--read-data-subset", "1/1"])["packsRead"], whole["packs"]);
+    let index = app.ok(&["verify", "--repository", "--depth", "stored"]);
+    assert_eq!((&index["packsRead"], &index["blobs"]), (&Value::from(0), &whole["blobs"]));
+    for part in ["5%", "1K"] {
+        assert_eq!(app.ok(&["verify", "--read-data-subset", part])["packsRead"], 1, "{part}");
+    }
+    for wrong in ["0%", "2/1", "5"] {
+        assert_eq!(app.run(&["verify", "--read-data-subset", wrong]).exit, 2, "{wrong}");
+    }
+}
+
+#[test]
 fn an_unchanged_application_adds_next_to_nothing() {
     let app = App::new();
     repository_backup(&app);
@@ -104,6 +150,7 @@ fn the_history_comes_back_from_the_snapshots() {
     let list = app.ok(&["list"]);
     assert_eq!(list[0]["id"], record["id"]);
     assert_eq!(list[0]["location"], record["location"]);
+    assert_eq!(list[0]["bytes"], record["bytes"], "what the run added stands in its snapshot");
     app.ok(&["drill", record["id"].as_str().unwrap()]);
 }
 
@@ -138,10 +185,15 @@ fn a_damaged_pack_is_found_named_and_mended() {
     std::fs::write(&pack, bytes).unwrap();
     assert_eq!(app.fails(6, &["verify", id]), "damaged");
     assert!(app.ok(&["show", id])["trust"]["restored"].is_null(), "what was found bad is trusted no more");
+    let check = app.run(&["verify", "--repository", "--json"]);
+    assert_eq!(check.exit, 6, "{check:?}");
+    let found = check.json();
+    let lost = found["lost"][0].as_str().unwrap();
+    assert!(lost.contains(&format!("backup {id}, snapshot ")), "{lost}");
     let outcome = app.run(&["repair", "--json"]);
     assert_eq!(outcome.exit, 3, "{outcome:?}");
     let repaired = outcome.json();
-    assert!(!repaired["lost"].as_array().unwrap().is_empty(), "{repaired}");
+    assert_eq!(repaired["lost"], found["lost"], "what is lost is lost by the damage, not by the repair");
     let again = app.backup(&["--format", "repository", "--force-reread"]);
     app.ok(&["drill", again["id"].as_str().unwrap()]);
 }

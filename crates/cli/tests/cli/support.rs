@@ -132,6 +132,29 @@ impl App {
     }
 }
 
+/// A file system of its own, until it is dropped. Needs root for `mount`, which containers and CI have.
+pub struct Mounted(pub PathBuf);
+
+impl Mounted {
+    /// A tmpfs of this size (`6m`).
+    pub fn tmpfs(path: PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(status.success(), "mounting a tmpfs needs root");
+        Self(path)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Outcome {

@@ -56,7 +56,7 @@ const PAGE_MAX: u32 = 1000;
 
 const COLUMNS: &str = "id, plan, tier, description, state, started_at, finished_at, duration_ms, location, bytes, \
     sha256, components, key_fingerprint, stored_at, re_read_at, opened_at, restored_at, pinned, late, collapse, \
-    collapse_acknowledged, error";
+    collapse_acknowledged, error, restore_duration_ms";
 
 impl TrustStep {
     const fn column(self) -> &'static str {
@@ -92,6 +92,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<BackupRecord> {
             re_read: row::time_optional(row, 14)?,
             opened: row::time_optional(row, 15)?,
             restored: row::time_optional(row, 16)?,
+            restore_duration_ms: unsigned(22)?,
         },
         pinned: row.get::<_, i64>(17)? != 0,
         late: row.get::<_, i64>(18)? != 0,
@@ -132,6 +133,7 @@ fn values(record: &BackupRecord) -> Result<Vec<Value>> {
         text(collapse.map(|collapse| &collapse.reason)),
         flag(collapse.is_some_and(|collapse| collapse.acknowledged)),
         error.map_or(Value::Null, Value::Text),
+        number(record.trust.restore_duration_ms),
     ])
 }
 
@@ -347,9 +349,31 @@ impl Catalog {
         self.change(id, &format!("{} = $1", step.column()), Value::Integer(at.as_millisecond()))
     }
 
+    /// Notes how long a drill took to restore a backup.
+    pub fn backup_restore_duration(&self, id: &Id, duration_ms: u64) -> Result<()> {
+        self.change(id, "restore_duration_ms = $1", Value::Integer(duration_ms as i64))
+    }
+
+    /// The newest backup of a plan whose restore was measured, and how long that took: the recovery time to expect.
+    pub fn restore_measured(&self, plan: &str) -> Result<Option<(Id, u64)>> {
+        self.connection()
+            .query_row(
+                "SELECT id, restore_duration_ms FROM backups WHERE plan = $1 AND restore_duration_ms IS NOT NULL \
+                 ORDER BY restored_at DESC LIMIT 1",
+                [plan],
+                |row| Ok((row::id(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+            )
+            .optional()
+            .map_err(|cause| failed("looking for the recovery time", cause))
+    }
+
     /// Takes all trust back that rests on bytes which turned out damaged or missing.
     pub fn backup_distrust(&self, id: &Id) -> Result<()> {
-        self.change(id, "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1", Value::Null)
+        self.change(
+            id,
+            "stored_at = $1, re_read_at = $1, opened_at = $1, restored_at = $1, restore_duration_ms = $1",
+            Value::Null,
+        )
     }
 
     /// A person says that a collapse is right.
@@ -386,7 +410,7 @@ fn upsert(tx: &Transaction<'_>, record: &BackupRecord, manifest: Option<&str>) -
     let values = values(record)?;
     let marks = (1..=values.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let kept = ["id", "pinned", "collapse_acknowledged"];
-    let proven = ["re_read_at", "opened_at", "restored_at", "sha256", "collapse"];
+    let proven = ["re_read_at", "opened_at", "restored_at", "restore_duration_ms", "sha256", "collapse"];
     let changes: Vec<String> = COLUMNS
         .split(", ")
         .filter(|column| !kept.contains(column))

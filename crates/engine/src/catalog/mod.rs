@@ -13,7 +13,6 @@ pub mod backups;
 pub mod figures;
 pub mod jobs;
 pub mod locks;
-mod orphans;
 pub mod outbox;
 pub mod restores;
 mod row;
@@ -35,8 +34,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// In order; a number is given once and never changed after a release.
-const MIGRATIONS: &[(u32, &str)] =
-    &[(1, include_str!("migrations/0001_core.sql")), (2, include_str!("migrations/0002_service.sql"))];
+const MIGRATIONS: &[(u32, &str)] = &[
+    (1, include_str!("migrations/0001_core.sql")),
+    (2, include_str!("migrations/0002_service.sql")),
+    (3, include_str!("migrations/0003_restore_duration.sql")),
+];
 
 /// An open catalog. Cheap to share behind an `Arc`; several processes may have it open.
 pub struct Catalog {

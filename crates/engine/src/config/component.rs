@@ -96,7 +96,7 @@ pub struct SqliteSettings {
 }
 
 /// A database on a server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerDatabaseSettings {
     /// The address, with the password in it or none. Never logged.

@@ -46,7 +46,16 @@ fn ages(config: &Config, catalog: &Catalog, now: Timestamp) -> Result<Vec<Check>
                     Some(old) if old > unproven_after => {
                         Check::warn(name, format!("the last drill was {} ago", age(old)), remedy)
                     }
-                    Some(old) => Check::ok(name, format!("the last drill was {} ago", age(old))),
+                    Some(old) => {
+                        let took =
+                            catalog.restore_measured(&plan.name)?.map_or_else(String::new, |(_, duration_ms)| {
+                                format!(
+                                    " and restored everything in {:.1} s: the recovery time to expect",
+                                    duration_ms as f64 / 1000.0
+                                )
+                            });
+                        Check::ok(name, format!("the last drill was {} ago{took}", age(old)))
+                    }
                 },
             );
         }

@@ -1,11 +1,16 @@
 //! Schedules, notifications and the service's address.
 
 use super::Check;
-use crate::config::{Config, Event};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::notify;
 use jiff::Timestamp;
 
-pub(super) fn checks(config: &Config, now: Timestamp) -> Vec<Check> {
-    vec![schedules(config, now), notifications(config), listening(config)]
+pub(super) fn checks(config: &Config, catalog: Option<&Catalog>, now: Timestamp) -> Vec<Check> {
+    let mut checks = vec![schedules(config, now), notifications(config, catalog)];
+    checks.extend(catalog.map(|catalog| delivery(config, catalog)));
+    checks.push(listening(config));
+    checks
 }
 
 /// Expressions and the zone were parsed when the configuration was read: here it is whether and when they run.
@@ -39,29 +44,48 @@ fn schedules(config: &Config, now: Timestamp) -> Check {
 }
 
 /// A failure that nobody hears of is found when the backup is needed.
-fn notifications(config: &Config) -> Check {
+fn notifications(config: &Config, catalog: Option<&Catalog>) -> Check {
     let name = "notifications";
     let notify = &config.notify;
     let remedy = "Set BACKUP_EMAIL_ENABLED=true, SMTP_HOST and BACKUP_EMAIL_TO, or a `[[notify.webhook]]` or \
                   `notify.ping.failure`; then try it with the test message.";
-    let mail = notify.email_enabled && notify.smtp.events.contains(&Event::Failure);
-    if mail && (notify.smtp.host.is_none() || notify.smtp.to.is_empty()) {
-        return Check::fail(
-            name,
-            "mail is enabled, but SMTP_HOST or BACKUP_EMAIL_TO is missing: none can be sent",
-            remedy,
-        );
+    if notify.email_enabled {
+        let missing = if notify.smtp.host.is_none() {
+            Some("SMTP_HOST")
+        } else {
+            notify::mail_receivers(catalog, &notify.smtp).is_err().then_some("BACKUP_EMAIL_TO")
+        };
+        if let Some(missing) = missing {
+            return Check::fail(name, format!("mail is enabled, but {missing} is missing: none can be sent"), remedy);
+        }
     }
-    let webhooks = notify.webhook.iter().filter(|hook| hook.events.contains(&Event::Failure)).count();
-    let ping = notify.ping.failure.is_some() || notify.ping.success.is_some();
-    if !mail && webhooks == 0 && !ping {
+    let channels = notify::channels(notify);
+    let ways: Vec<String> = channels
+        .iter()
+        .filter(|channel| channel.tells_of_failures())
+        .map(|channel| format!("{} ({})", channel.name, channel.target()))
+        .collect();
+    if ways.is_empty() {
         return Check::warn(name, "nobody hears when a backup fails", remedy);
     }
-    let mut ways = Vec::new();
-    ways.extend(mail.then(|| format!("mail to {}", notify.smtp.to.join(", "))));
-    ways.extend((webhooks > 0).then(|| format!("{webhooks} web hook(s)")));
-    ways.extend(ping.then(|| "a dead-man ping".to_owned()));
     Check::ok(name, format!("failures are reported by {}", ways.join(" and ")))
+}
+
+/// What was sent last did not arrive: the next failure would not either.
+fn delivery(config: &Config, catalog: &Catalog) -> Check {
+    let name = "delivery";
+    for channel in notify::channels(&config.notify) {
+        match catalog.outbox_trouble(&channel.name) {
+            Ok(None) => {}
+            Ok(Some((at, error))) => {
+                let remedy = "Correct the cause and send a test message; what waits is sent again by itself.";
+                let message = format!("messages to {} do not arrive since {at}: {error}", channel.name);
+                return Check::fail(name, message, remedy);
+            }
+            Err(error) => return Check::from_error(name, &error),
+        }
+    }
+    Check::ok(name, "no message waits that could not be delivered")
 }
 
 fn listening(config: &Config) -> Check {

@@ -134,7 +134,51 @@ fn mail_without_a_server_fails_and_no_channel_warns() {
     let state = |dotenv: &str| of(&checks(&config(app.path(), APP, dotenv), None, now(), &[]), "notifications").state;
     assert_eq!(state(KEY), CheckState::Warn);
     assert_eq!(state("BACKUP_EMAIL_ENABLED=true"), CheckState::Fail);
+    assert_eq!(state("BACKUP_EMAIL_ENABLED=true\nSMTP_HOST=h"), CheckState::Fail);
     assert_eq!(state("BACKUP_EMAIL_ENABLED=true\nSMTP_HOST=h\nBACKUP_EMAIL_TO=a@b"), CheckState::Ok);
+}
+
+#[test]
+fn failures_that_reach_nobody_are_found_whatever_else_is_sent() {
+    let app = app();
+    let catalog = Catalog::in_memory().unwrap();
+    let check = |toml: &str| {
+        let config = config(app.path(), &format!("{APP}{toml}"), KEY);
+        of(&checks(&config, Some(&catalog), now(), &[]), "notifications").state
+    };
+    let mail = "[notify]\nemail_enabled = true\n[notify.smtp]\nhost = \"h\"\n";
+    let hook = "[[notify.webhook]]\nurl = \"https://h.example/x\"\n";
+    assert_eq!(check(&format!("{mail}to = [\"a@b\"]\nevents = [\"success\", \"start\"]")), CheckState::Warn);
+    assert_eq!(check(&format!("{hook}events = [\"success\"]")), CheckState::Warn);
+    assert_eq!(check(hook), CheckState::Ok);
+    assert_eq!(check("[notify.ping]\nstart = \"https://h.example/x\""), CheckState::Warn);
+    assert_eq!(check("[notify.ping]\nsuccess = \"https://h.example/x\""), CheckState::Ok);
+    assert_eq!(check(mail), CheckState::Fail, "there is no receiver");
+    let admin = crate::catalog::users::User {
+        name: "ann".to_owned(),
+        role: crate::catalog::users::Role::Admin,
+        password_hash: None,
+        email: Some("ann@example.com".to_owned()),
+        created_at: now(),
+        signed_in_at: None,
+    };
+    catalog.user_add(&admin).unwrap();
+    assert_eq!(check(mail), CheckState::Ok, "the administrators' own addresses");
+}
+
+#[test]
+fn messages_that_do_not_arrive_are_found() {
+    let app = app();
+    let catalog = Catalog::in_memory().unwrap();
+    // Nothing listens on the discard port of the loopback interface.
+    let config = config(app.path(), &format!("{APP}[[notify.webhook]]\nurl = \"http://127.0.0.1:9/x\""), KEY);
+    let delivery = || of(&checks(&config, Some(&catalog), now(), &[]), "delivery").clone();
+    assert_eq!(delivery().state, CheckState::Ok);
+    let notice = crate::notify::Notice::new(crate::config::Event::Failure, now(), "failed", "");
+    crate::notify::post(&catalog, &config.notify, &notice).unwrap();
+    crate::notify::deliver_due(&catalog, &config.notify, &now, &|| false).unwrap();
+    assert_eq!(delivery().state, CheckState::Fail);
+    assert!(delivery().message.contains("127.0.0.1:9"), "{}", delivery().message);
 }
 
 #[test]

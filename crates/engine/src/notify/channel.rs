@@ -85,6 +85,14 @@ impl Channel {
         }
     }
 
+    /// Whether somebody hears here that a backup failed. Of a dead-man address, silence after a failure tells as much.
+    pub fn tells_of_failures(&self) -> bool {
+        match self.way {
+            Way::Ping(ping, _) => matches!(ping, Ping::Failure | Ping::Success),
+            _ => self.events.contains(&Event::Failure),
+        }
+    }
+
     /// Sends a message; returns what the receiver answered.
     pub(super) fn send(&self, catalog: &Catalog, id: &Id, notice: &Notice) -> Result<String> {
         match &self.way {

@@ -2,7 +2,8 @@
 //!
 //! `SMTP_SECURE=true` means TLS from the first byte. Otherwise STARTTLS is taken where the server offers it, and demanded
 //! where a password would cross a network: a stripped offer must not cost the password. Plain text remains for mail servers
-//! on this machine and for those without sign-in.
+//! on this machine and for those without sign-in. Certificates are checked against those that the system trusts: an
+//! organisation's own mail server has an authority of its own.
 
 use super::notice::Notice;
 use super::render;
@@ -16,9 +17,12 @@ use lettre::transport::smtp::SmtpTransport;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Address, Message, Transport};
+use std::error::Error as _;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Somebody waits for the answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a text is an e-mail address.
 pub fn is_address(text: &str) -> bool {
@@ -27,20 +31,35 @@ pub fn is_address(text: &str) -> bool {
 
 /// Sends a notice; returns what the server answered.
 pub fn send(catalog: &Catalog, smtp: &SmtpSettings, id: &Id, notice: &Notice) -> Result<String> {
-    let message = message(smtp, &receivers(catalog, smtp)?, id, notice)?;
+    let message = message(smtp, &receivers(Some(catalog), smtp)?, id, notice)?;
     let host = smtp.host.as_deref().unwrap_or_default();
-    let transport = transport(smtp, host)?;
+    let transport = transport(smtp, host, TIMEOUT)?;
     let response = transport.send(&message).map_err(|cause| failed(host, &cause).because(cause))?;
     let words: Vec<&str> = response.message().collect();
     Ok(format!("{} {}", response.code(), words.join(" ")).trim().to_owned())
 }
 
+/// Connects and signs in without sending anything: whether a mail would be taken.
+pub fn probe(smtp: &SmtpSettings) -> Result<()> {
+    let host = smtp.host.as_deref().unwrap_or_default();
+    let answers = transport(smtp, host, PROBE_TIMEOUT)?.test_connection();
+    if answers.map_err(|cause| failed(host, &cause).because(cause))? {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::External,
+        format!("the mail server {host} answers, but takes no commands"),
+        "Look into its log.",
+    ))
+}
+
 /// Those of the configuration; without any, the administrators' own addresses.
-fn receivers(catalog: &Catalog, smtp: &SmtpSettings) -> Result<Vec<String>> {
+pub fn receivers(catalog: Option<&Catalog>, smtp: &SmtpSettings) -> Result<Vec<String>> {
     if !smtp.to.is_empty() {
         return Ok(smtp.to.clone());
     }
-    let admins = catalog.users()?.into_iter().filter(|user| user.role == Role::Admin);
+    let users = catalog.map_or_else(|| Ok(Vec::new()), Catalog::users)?;
+    let admins = users.into_iter().filter(|user| user.role == Role::Admin);
     let addresses: Vec<String> = admins.filter_map(|user| user.email).collect();
     if addresses.is_empty() {
         return Err(Error::new(
@@ -95,7 +114,7 @@ impl lettre::message::header::Header for AutoSubmitted {
     }
 }
 
-fn transport(smtp: &SmtpSettings, host: &str) -> Result<SmtpTransport> {
+fn transport(smtp: &SmtpSettings, host: &str, timeout: Duration) -> Result<SmtpTransport> {
     let parameters = TlsParameters::new(host.to_owned()).map_err(|cause| failed(host, &cause).because(cause))?;
     let on_this_machine = matches!(host, "localhost" | "127.0.0.1" | "::1");
     let tls = match (smtp.secure, smtp.user.is_some() && !on_this_machine) {
@@ -106,11 +125,18 @@ fn transport(smtp: &SmtpSettings, host: &str) -> Result<SmtpTransport> {
     let mut builder = SmtpTransport::builder_dangerous(host)
         .port(smtp.port.unwrap_or(if smtp.secure { 465 } else { 587 }))
         .tls(tls)
-        .timeout(Some(TIMEOUT));
+        .timeout(Some(timeout));
     if let (Some(user), Some(password)) = (&smtp.user, &smtp.password) {
         builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
     }
     Ok(builder.build())
+}
+
+/// A read that ends at its time looks like a socket without data.
+fn waited_in_vain(cause: &lettre::transport::smtp::Error) -> bool {
+    let io = cause.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    cause.is_timeout()
+        || io.is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
 }
 
 /// Each of the usual causes with its remedy.
@@ -123,9 +149,12 @@ fn failed(host: &str, cause: &lettre::transport::smtp::Error) -> Error {
         Some(550..=553) => "Check BACKUP_EMAIL_FROM and BACKUP_EMAIL_TO: the server refuses one of them.",
         Some(400..=499) => "The server is busy or wants to wait: it will be tried again.",
         _ if cause.is_tls() => {
-            "Check SMTP_PORT and SMTP_SECURE (true for port 465, false for 587) and the server's certificate."
+            "Check SMTP_PORT and SMTP_SECURE (true for port 465, false for 587), and the server's certificate: its name is \
+             SMTP_HOST, and this machine trusts its authority (or SSL_CERT_FILE names it)."
         }
-        _ if cause.is_timeout() => "Nobody answered: check SMTP_HOST, SMTP_PORT and the firewall.",
+        _ if waited_in_vain(cause) => {
+            "Nobody answered in time: check SMTP_HOST, SMTP_PORT, SMTP_SECURE (true for port 465, false for 587) and the firewall."
+        }
         _ => "Check SMTP_HOST, SMTP_PORT and SMTP_SECURE (true for port 465, false for 587).",
     };
     Error::new(ErrorKind::External, format!("mail could not be sent through {host}: {cause}"), hint)

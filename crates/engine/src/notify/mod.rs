@@ -13,12 +13,12 @@ mod render;
 mod webhook;
 
 pub use channel::{Channel, EMAIL, channels};
-pub use mail::is_address;
+pub use mail::{is_address, probe as probe_mail, receivers as mail_receivers};
 pub use notice::{Fact, Notice, Ping, duration, name as event_name, size};
 
 use crate::catalog::Catalog;
 use crate::catalog::outbox::Message;
-use crate::config::{Event, NotifySettings};
+use crate::config::NotifySettings;
 use crate::id::Id;
 use crate::{Error, ErrorKind, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -133,15 +133,10 @@ pub fn send_test(catalog: &Catalog, channel: &Channel, now: Timestamp) -> Result
     channel.send(catalog, &Id::generate()?, &Notice::test(now))
 }
 
-/// Whether a failure of a backup would reach anybody: `doctor` complains when not.
-pub fn failures_reach_somebody(settings: &NotifySettings) -> bool {
-    channels(settings).iter().any(|channel| channel.events.contains(&Event::Failure))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::WebhookSettings;
+    use crate::config::{Event, WebhookSettings};
 
     fn settings() -> NotifySettings {
         let webhook = WebhookSettings {

@@ -6,6 +6,7 @@
 
 use crate::config::ComponentConfig;
 use crate::id::Id;
+use crate::manifest::TableId;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
@@ -46,6 +47,12 @@ pub struct Journal {
     pub components: Vec<ComponentConfig>,
     /// Key of the backup's content hashes.
     pub hash_key: String,
+    /// Only these tables of the one component, a database; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableId>,
+    /// While something overwritten is taken back: the backup of what that replaces, the way back from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secured: Option<Id>,
 }
 
 impl Journal {
@@ -163,6 +170,8 @@ mod tests {
             phase: Phase::Staging,
             components: Vec::new(),
             hash_key: "00".repeat(32),
+            tables: Vec::new(),
+            secured: None,
         };
         journal.write(state.path()).unwrap();
         journal.advance(state.path(), Phase::Swapping).unwrap();

@@ -11,17 +11,18 @@ pub mod journal;
 mod plan;
 pub mod stage;
 mod undo;
+mod write_back;
 
 pub use plan::{ComponentPlan, Destination, Plan, Request, plan};
-pub(crate) use undo::{discard, expiry, targets};
+pub(crate) use undo::{discard, expiry, swap_all, targets};
 pub use undo::{expire, undo};
 
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::id::Id;
 use crate::manifest::Tier;
-use crate::room::Room;
+use crate::room::{Actor, Room};
 use crate::target::{Context, Target};
-use crate::{Error, Result, backup, hooks};
+use crate::{Error, ErrorKind, Result, backup, hooks};
 use journal::{Journal, Phase};
 use plan::Prepared;
 use std::sync::Arc;
@@ -54,25 +55,18 @@ fn secure(
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
     let names = prepared.existing_components(room);
+    let overwritten = prepared.overwritten()?;
     if names.is_empty() {
         return Ok(());
     }
-    let wanted = backup::Request {
-        id: None,
-        plan: room.config.plans.first().map(|plan| plan.name.clone()).unwrap_or_default(),
-        tier: Tier::PreRestore,
-        description: Some(format!("before the restore {}", record.id)),
-        components: names,
-        format: Some(crate::manifest::Format::Tar),
-        late: false,
-        force_reread: false,
-        actor: request.actor.clone(),
-    };
-    let taken = backup::Job::prepare(room, &wanted).and_then(|job| backup::carry_out(room, &job, progress));
-    match taken {
-        Ok(taken) => record.pre_restore_id = Some(taken.id),
-        Err(error) if error.kind() == crate::ErrorKind::Cancelled => return Err(error),
-        Err(error) if error.kind() == crate::ErrorKind::NoSpace => return Err(error),
+    match before(room, &request.actor, names, format!("before the restore {}", record.id), progress) {
+        Ok(taken) => record.pre_restore_id = Some(taken),
+        Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::NoSpace) => return Err(error),
+        Err(error) if overwritten.is_some() => {
+            return Err(error
+                .within("what is there now could not be backed up, and that backup would be the only way back")
+                .with_hint("Nothing was touched. Mend the cause first, or restore into a new database with --to."));
+        }
         Err(error) => progress.warning(&format!(
             "what is there now could not be backed up before the restore ({error}); it is kept beside, as it is, until \
              the undo expires"
@@ -81,6 +75,29 @@ fn secure(
     room.catalog.restore_save(record)?;
     progress.step("restore.secured");
     Ok(())
+}
+
+/// Backs these components up, to be had again after what comes now.
+fn before(
+    room: &Room,
+    actor: &Actor,
+    components: Vec<String>,
+    why: String,
+    progress: &Arc<dyn Progress>,
+) -> Result<Id> {
+    let wanted = backup::Request {
+        id: None,
+        plan: room.config.plans.first().map(|plan| plan.name.clone()).unwrap_or_default(),
+        tier: Tier::PreRestore,
+        description: Some(why),
+        components,
+        format: Some(crate::manifest::Format::Tar),
+        late: false,
+        force_reread: false,
+        actor: actor.clone(),
+    };
+    let job = backup::Job::prepare(room, &wanted)?;
+    Ok(backup::carry_out(room, &job, progress)?.id)
 }
 
 /// Stages, compares, exchanges. Whatever fails, all components are as they were.
@@ -98,7 +115,8 @@ fn replace(
         hash_key: prepared.hash_key()?,
         disconnect_clients: prepared.disconnect_clients,
     };
-    let staged = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &context);
+    let tables = &prepared.tables;
+    let staged = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, tables, &context);
     if let Err(error) = staged {
         throw_away(room, prepared, &journal, &context);
         return Err(error);
@@ -152,7 +170,7 @@ fn throw_away(room: &Room, prepared: &mut Prepared, journal: &Journal, context: 
 fn conclude(room: &Room, request: &Request, mut record: RestoreRecord, result: Result<()>) -> Result<RestoreRecord> {
     let now = room.now();
     record.finished_at = Some(now);
-    let details = |record: &RestoreRecord| serde_json::json!({ "backup": record.backup_id, "components": record.components, "preRestore": record.pre_restore_id });
+    let details = |record: &RestoreRecord| serde_json::json!({ "backup": record.backup_id, "components": record.components, "tables": request.tables, "preRestore": record.pre_restore_id });
     match result {
         Ok(()) => {
             record.state = RestoreState::Swapped;
@@ -183,7 +201,7 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     let mut prepared = plan::prepare(room, request, progress)?;
     prepared.refuse_if_obstructed()?;
     let context = Context { progress: &**progress, hash_key: prepared.hash_key()?, disconnect_clients: false };
-    let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &context);
+    let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &[], &context);
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });
     room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().copied(), details)?;

@@ -6,9 +6,9 @@ use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
 use crate::id::Id;
 use crate::locate::{self, Backup};
-use crate::manifest::{ComponentKind, ComponentManifest, Manifest};
+use crate::manifest::{ComponentKind, ComponentManifest, Manifest, TableId};
 use crate::room::{Actor, Room};
-use crate::target::{Context, Place, TargetPlan};
+use crate::target::{Context, Place, TargetPlan, WayBack};
 use crate::{Error, ErrorKind, Result, component};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub struct Request {
     pub backup: String,
     /// Only these components; all when empty.
     pub components: Vec<String>,
+    /// Only these tables of the one component, a database; all when empty.
+    pub tables: Vec<String>,
     /// Where to.
     pub destination: Destination,
     /// End other clients' connections where they are in the way.
@@ -73,8 +75,11 @@ pub struct ComponentPlan {
     pub name: String,
     /// What it is.
     pub kind: ComponentKind,
-    /// What the backup holds.
+    /// What of it is restored: of a database with single tables, these alone.
     pub backup: ComponentManifest,
+    /// Only these tables are put back; all when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableId>,
     /// What its target found.
     #[serde(flatten)]
     pub target: TargetPlan,
@@ -86,6 +91,7 @@ pub(super) struct Prepared {
     pub(super) manifest: Manifest,
     pub(super) components: Vec<Staged>,
     pub(super) disconnect_clients: bool,
+    pub(super) tables: Vec<TableId>,
     restore_id: Id,
     configs: Vec<ComponentConfig>,
     plans: Vec<TargetPlan>,
@@ -98,6 +104,7 @@ pub fn plan(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Res
         name: component.manifest.name.clone(),
         kind: component.manifest.kind,
         backup: component.manifest.clone(),
+        tables: prepared.tables.clone(),
         target,
     });
     let components = components.collect();
@@ -111,7 +118,8 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
     progress.phase("checking the backup", None);
     let backup = locate::find(room, &request.backup)?;
     let (reader, manifest) = backup.open_with_manifest(room).map_err(|error| about(&backup, error))?;
-    let wanted = wanted(&manifest, &request.components)?;
+    let mut wanted = wanted(&manifest, &request.components)?;
+    let tables = single_tables(request, &mut wanted)?;
     if let Destination::Folder(folder) = &request.destination {
         refuse_occupied(folder)?;
     }
@@ -119,6 +127,7 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
         reader,
         components: Vec::new(),
         disconnect_clients: request.disconnect_clients,
+        tables,
         restore_id,
         configs: Vec::new(),
         plans: Vec::new(),
@@ -130,11 +139,35 @@ pub(super) fn prepare(room: &Room, request: &Request, progress: &Arc<dyn Progres
         let within = |error: Error| error.within(format!("component {}", part.name));
         let (config, place) = place(room, request, &prepared, &part).map_err(within)?;
         let mut target = component::target(&config, place, &room.surroundings).map_err(within)?;
+        if !prepared.tables.is_empty() {
+            target.only_tables(&prepared.tables).map_err(within)?;
+        }
         prepared.plans.push(target.inspect(&context, &part).map_err(within)?);
         prepared.configs.push(config);
         prepared.components.push(Staged { manifest: part, target });
     }
+    prepared.put_commits_last()?;
     Ok(prepared)
+}
+
+/// The tables that are wanted, and what the manifest promises of them alone.
+fn single_tables(request: &Request, wanted: &mut [ComponentManifest]) -> Result<Vec<TableId>> {
+    if request.tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let usage = |message: &str, hint: &str| Err(Error::new(ErrorKind::Usage, message, hint));
+    if request.destination != Destination::Live {
+        return usage(
+            "single tables are put back into the live database, not elsewhere",
+            "Leave out --to; or leave out --table, restore the whole database there, and take from it what you need.",
+        );
+    }
+    let [part] = wanted else {
+        return usage("tables belong to one database, and several components are meant", "Name it with --component.");
+    };
+    let tables = part.tables_named(&request.tables)?;
+    part.figures = part.figures.clone().of_tables(&tables);
+    Ok(tables)
 }
 
 fn about(backup: &Backup, error: Error) -> Error {
@@ -228,15 +261,41 @@ fn refuse_occupied(folder: &Path) -> Result<()> {
 impl Prepared {
     /// The key of the manifest's content hashes.
     pub(super) fn hash_key(&self) -> Result<[u8; 32]> {
-        let mut key = [0; 32];
-        hex::decode_to_slice(&self.manifest.hash_key, &mut key).map_err(|_| {
-            Error::new(
-                ErrorKind::Damaged,
-                "the manifest's hash key is no key",
-                "Take another copy of the backup or an older one.",
-            )
-        })?;
-        Ok(key)
+        self.manifest.hash_key()
+    }
+
+    /// What is committed in a transaction cannot be exchanged back: it comes last, when nothing else can fail any more, and
+    /// there can only be one.
+    fn put_commits_last(&mut self) -> Result<()> {
+        let mut ways = Vec::new();
+        for component in &self.components {
+            ways.push(component.target.way_back()?);
+        }
+        if ways.iter().filter(|way| **way == WayBack::Backup).count() > 1 {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "several databases would each be restored in a transaction of their own, which cannot be all or none",
+                "Restore them one after the other with --component, or let the role create and rename databases.",
+            ));
+        }
+        let mut order: Vec<usize> = (0..ways.len()).collect();
+        order.sort_by_key(|&at| ways[at]);
+        let mut all: Vec<_> =
+            self.components.drain(..).zip(self.configs.drain(..)).zip(self.plans.drain(..)).map(Some).collect();
+        for ((component, config), plan) in order.into_iter().filter_map(|at| all[at].take()) {
+            self.components.push(component);
+            self.configs.push(config);
+            self.plans.push(plan);
+        }
+        Ok(())
+    }
+
+    /// The component that is overwritten in a transaction, if one is: the backup before it is the only way back.
+    pub(super) fn overwritten(&self) -> Result<Option<String>> {
+        match self.components.last() {
+            Some(last) if last.target.way_back()? == WayBack::Backup => Ok(Some(last.manifest.name.clone())),
+            _ => Ok(None),
+        }
     }
 
     /// Every reason against it at once, so that a person mends them all in one go.
@@ -304,6 +363,8 @@ impl Prepared {
             phase: Phase::Staging,
             components: self.configs.iter().map(ComponentConfig::without_secrets).collect(),
             hash_key: self.manifest.hash_key.clone(),
+            tables: self.tables.clone(),
+            secured: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! difference, and the caller throws away what lies beside.
 
 use crate::below::{Counted, take_apart};
-use crate::manifest::{ComponentManifest, Manifest};
+use crate::manifest::{ComponentManifest, Manifest, TableId};
 use crate::target::{Context, Target};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -20,17 +20,20 @@ pub struct Staged {
 }
 
 /// Sends all entries of the staged components to their targets, completes them, and compares each with its manifest.
+///
+/// With `tables`, these alone are compared.
 pub fn stage(
     reader: &mut dyn EntryReader,
     manifest: &Manifest,
     staged: &mut [Staged],
+    tables: &[TableId],
     context: &Context<'_>,
 ) -> Result<()> {
     let bytes_expected = staged.iter().map(|component| component.manifest.bytes).sum();
     context.progress.phase("putting beside the live data", Some(bytes_expected));
     receive(reader, manifest, staged, context)?;
     for component in staged {
-        compare(component, context)?;
+        compare(component, tables, context)?;
     }
     Ok(())
 }
@@ -59,10 +62,11 @@ fn receive(
     reader.visit(&selection, &mut visitor)
 }
 
-fn compare(component: &mut Staged, context: &Context<'_>) -> Result<()> {
+fn compare(component: &mut Staged, tables: &[TableId], context: &Context<'_>) -> Result<()> {
     let name = component.manifest.name.clone();
     context.progress.phase(&format!("comparing {name} with the manifest"), None);
     let figures = component.target.finish(context).map_err(|error| error.within(format!("component {name}")))?;
+    let figures = if tables.is_empty() { figures } else { figures.of_tables(tables) };
     let differences = component.manifest.differences(&figures);
     if differences.is_empty() {
         return Ok(());

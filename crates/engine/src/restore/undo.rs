@@ -2,6 +2,7 @@
 //! expires. Last in, first out: an older restore lies below a newer one.
 
 use super::journal::{Journal, Phase};
+use super::write_back;
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
 use crate::room::{Actor, Room};
@@ -40,17 +41,21 @@ pub fn undo(
         (Phase::SwappingBack, Phase::Undone, RestoreState::Undone)
     };
     let before = journal.phase;
+    let mut targets = targets(room, &journal)?;
+    journal.secured =
+        write_back::prepare(room, &record, &journal, &mut targets, (actor, disconnect_clients), progress)?;
     journal.advance(room.state_folder(), during)?;
     progress.step("undo.began");
     progress.phase("exchanging", None);
-    let mut targets = targets(room, &journal)?;
     let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients };
     let result = swap_all(&mut targets, forward, &context);
+    let secured = journal.secured.take();
     journal.advance(room.state_folder(), if result.is_ok() { after } else { before })?;
     let action = if forward { "redo" } else { "undo" };
     let details = serde_json::json!({ "components": record.components });
     room.audit(actor, action, Some(record.id.as_str()), result.as_ref().copied(), details)?;
     result?;
+    record.pre_restore_id = secured.or(record.pre_restore_id);
     record.state = state;
     record.finished_at = Some(room.now());
     room.catalog.restore_save(&record)?;
@@ -59,7 +64,7 @@ pub fn undo(
 }
 
 /// Exchanges all components in one direction; a failure exchanges back those that were exchanged.
-fn swap_all(targets: &mut [Box<dyn Target>], forward: bool, context: &Context<'_>) -> Result<()> {
+pub(crate) fn swap_all(targets: &mut [Box<dyn Target>], forward: bool, context: &Context<'_>) -> Result<()> {
     let turn = |target: &mut Box<dyn Target>, forward: bool| {
         if forward { target.swap(context) } else { target.swap_back(context) }
     };
@@ -82,8 +87,12 @@ pub(crate) fn targets(room: &Room, journal: &Journal) -> Result<Vec<Box<dyn Targ
         let now = room.config.component(&recorded.name).filter(|now| now.without_secrets() == *recorded);
         let state_folder = Journal::component_folder(room.state_folder(), &journal.restore_id, &recorded.name)?;
         let place = Place::Live { restore_id: journal.restore_id.clone(), state_folder };
-        component::target(now.unwrap_or(recorded), place, &room.surroundings)
-            .map_err(|error| error.within(format!("component {}", recorded.name)))
+        let mut target = component::target(now.unwrap_or(recorded), place, &room.surroundings)
+            .map_err(|error| error.within(format!("component {}", recorded.name)))?;
+        if !journal.tables.is_empty() {
+            target.only_tables(&journal.tables)?;
+        }
+        Ok(target)
     };
     journal.components.iter().map(target).collect()
 }

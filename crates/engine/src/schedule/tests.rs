@@ -92,11 +92,11 @@ fn a_skipped_time_runs_at_the_first_instant_after_the_gap_and_a_repeated_one_the
 
 /// Every instant of a day, in order, in steps that hit all changes.
 #[test]
-fn every_day_of_six_years_has_exactly_one_run_in_every_zone() {
+fn every_day_of_seven_years_has_exactly_one_run_in_every_zone() {
     for zone in ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"] {
         for expression in ["0 2 * * *", "30 2 * * *", "15 1 * * *", "45 1 * * *", "0 0 * * *", "59 23 * * *"] {
             let schedule = schedule(expression, zone);
-            let mut day = date(2025, 1, 1);
+            let mut day = date(2024, 1, 1);
             let mut at = day.to_zoned(schedule.zone().clone()).unwrap().timestamp() - 1.second();
             while day < date(2031, 1, 1) {
                 let slot = schedule.next_after(at).unwrap();
@@ -106,6 +106,34 @@ fn every_day_of_six_years_has_exactly_one_run_in_every_zone() {
                 assert_ne!(schedule.latest_at(slot.at - 1.second()), Some(slot));
                 at = slot.at;
                 day = day.tomorrow().unwrap();
+            }
+        }
+    }
+}
+
+/// The minutes that a change skips or repeats are among them.
+#[test]
+fn around_each_clock_change_each_minute_of_the_day_runs_once_a_day() {
+    for zone in ["America/New_York", "Europe/London", "Australia/Lord_Howe"] {
+        let tz = TimeZone::get(zone).unwrap();
+        let from = date(2024, 1, 1).to_zoned(tz.clone()).unwrap().timestamp();
+        let changes: Vec<Date> = tz
+            .following(from)
+            .map(|change| tz.to_datetime(change.timestamp()).date())
+            .take_while(|day| *day < date(2031, 1, 1))
+            .collect();
+        assert_eq!(changes.len(), 14, "{zone}: two a year");
+        for minute in 0..24 * 60 {
+            let schedule = schedule(&format!("{} {} * * *", minute % 60, minute / 60), zone);
+            for change in &changes {
+                let first = change.yesterday().unwrap();
+                let mut at = first.to_zoned(tz.clone()).unwrap().timestamp() - 1.second();
+                for day in first.series(1.day()).take(3) {
+                    let slot = schedule.next_after(at).unwrap();
+                    assert_eq!(slot.local.date(), day, "{zone} minute {minute}");
+                    assert!(slot.at > at, "{zone} minute {minute} {day}");
+                    at = slot.at;
+                }
             }
         }
     }
@@ -233,6 +261,17 @@ fn a_clock_that_steps_back_a_little_repeats_nothing() {
         service.now -= jiff::SignedDuration::from_mins(back_minutes);
         service.run_until(time("2026-11-25T12:00:00Z"));
         service.assert_each_once(date(2026, 11, 21), date(2026, 11, 25));
+    }
+}
+
+#[test]
+fn a_clock_that_steps_forward_a_little_loses_nothing() {
+    for forward_minutes in [1, 5, 59, 60, 180, 1439] {
+        let mut service = Service::new("0 2 * * *", "UTC", "2026-11-20T12:00:00Z");
+        service.run_until(time("2026-11-22T01:58:00Z"));
+        service.now += jiff::SignedDuration::from_mins(forward_minutes);
+        service.run_until(time("2026-11-26T12:00:00Z"));
+        service.assert_each_once(date(2026, 11, 21), date(2026, 11, 26));
     }
 }
 

@@ -14,9 +14,9 @@ pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
-use crate::Result;
 use crate::id::Id;
-use crate::manifest::{ComponentManifest, Figures};
+use crate::manifest::{ComponentManifest, Figures, TableId};
+use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::PathBuf;
@@ -77,8 +77,41 @@ pub struct TargetPlan {
     pub warnings: Vec<String>,
 }
 
+/// How what a restore replaced is had again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WayBack {
+    /// It lies beside: [`Target::swap_back`] exchanges it.
+    Beside,
+    /// It was overwritten in one transaction of the database. The backup that was taken before is written back in the same
+    /// way, which takes as long as the restore did; [`Target::swap_back`] commits that.
+    Backup,
+}
+
 /// Puts a component back.
 pub trait Target: Send {
+    /// Restores these tables of a database alone: everything else stays as it is. Called before everything else.
+    fn only_tables(&mut self, tables: &[TableId]) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "single tables cannot be put back here ({})",
+                tables.first().map_or_else(String::new, TableId::to_string)
+            ),
+            "Restore everything into a folder or a new database with --to, and copy the rows by the database's own means.",
+        ))
+    }
+
+    /// How what is replaced is had again; known after [`Self::inspect`], and later from what the target wrote down.
+    fn way_back(&self) -> Result<WayBack> {
+        Ok(WayBack::Beside)
+    }
+
+    /// Whether the restored side is the live one now. Asked only where the way back is [`WayBack::Backup`]: after a crash the
+    /// commit decides which way everything else goes.
+    fn is_restored_side_live(&mut self) -> Result<bool> {
+        Err(Error::internal("only a target that commits a transaction is asked whether it did"))
+    }
+
     /// Looks at what is there and whether the restore can work: space, permissions, engine and version, clients.
     /// Touches nothing.
     fn inspect(&mut self, context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan>;

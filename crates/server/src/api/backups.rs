@@ -266,7 +266,8 @@ pub struct VerifyBody {
 }
 
 /// Verify a backup: read it back, open it, compare it with its manifest.
-#[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/backup/{id}/verify", tag = "proof",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     request_body = Option<VerifyBody>, responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify(
@@ -284,6 +285,7 @@ async fn verify(
 
 /// Verify all backups.
 #[utoipa::path(post, path = "/api/verify", tag = "proof", request_body = Option<VerifyBody>,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn verify_all(
@@ -297,7 +299,8 @@ async fn verify_all(
 }
 
 /// Drill a backup: restore it into a scratch place and compare.
-#[utoipa::path(post, path = "/api/backup/{id}/drill", tag = "proof", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/backup/{id}/drill", tag = "proof",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["backup"])))]
 async fn drill(

@@ -26,6 +26,7 @@ async fn plan(State(app): State<App>) -> Answer<CleanupPlan> {
 
 /// Remove what retention lets go.
 #[utoipa::path(post, path = "/api/backup/cleanup", tag = "retention",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["admin"])))]
 async fn cleanup(State(app): State<App>, principal: Principal, key: IdempotencyKey) -> AnswerLater<JobStarted> {

@@ -34,12 +34,13 @@ async fn healthz() -> Answer<Health> {
     ok(Health { status: "ok".to_owned() })
 }
 
-/// Says that the service can work: its catalog answers and it is not stopping.
+/// Says that the service can work: what a crash left is recovered, the scheduler works, the catalog answers, and it is not
+/// stopping. Until then the answer is 503 with the reason.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Success<Health>)))]
 async fn readyz(State(app): State<App>) -> Answer<Health> {
-    if app.is_stopping() {
+    if let Some(why) = app.why_not_ready() {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Refusal::new(unavailable, "unavailable", "the service is stopping", "Ask again in a moment."));
+        return Err(Refusal::new(unavailable, "unavailable", why, "Ask again in a moment."));
     }
     app.blocking(|app| app.catalog.setting("ready").map(drop)).await?;
     ok(Health { status: "ok".to_owned() })

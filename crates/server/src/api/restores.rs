@@ -37,6 +37,10 @@ pub struct RestoreBody {
     /// Only these components; all when absent.
     #[schema(example = json!(["database", "uploads", "config"]))]
     components: Option<Vec<String>>,
+    /// Only these tables (`customers` or `sales.customers`) of the one component, a database; all when empty.
+    #[serde(default)]
+    #[schema(example = json!(["customers"]))]
+    tables: Vec<String>,
     /// Must be `CONFIRM_RESTORE`.
     #[schema(example = "CONFIRM_RESTORE")]
     confirm_token: Option<String>,
@@ -66,7 +70,7 @@ async fn restore(
         app.audit_refused(&principal, "restore.start", &body.backup_id, &refusal).await?;
         return Err(refusal);
     }
-    let wanted = (body.backup_id, body.components);
+    let wanted = (body.backup_id, body.components, body.tables);
     let request = prepare(&app, wanted, body.targets).await?;
     app.submit(NewJob::restore(request, principal.as_actor()), key).await.map(Accepted)
 }
@@ -77,6 +81,8 @@ async fn restore(
 pub struct RestorePlanBody {
     /// Only these components; all when absent.
     components: Option<Vec<String>>,
+    /// Only these tables of the one component, a database; all when empty.
+    tables: Vec<String>,
     /// By component: another folder or database address to restore into.
     targets: BTreeMap<String, String>,
 }
@@ -90,13 +96,13 @@ async fn plan(
     Path(id): Path<String>,
     MaybeBody(body): MaybeBody<RestorePlanBody>,
 ) -> Answer<RestorePlan> {
-    let request = prepare(&app, (id, body.components), body.targets).await?;
+    let request = prepare(&app, (id, body.components, body.tables), body.targets).await?;
     ok(app.blocking(move |app| app.strongroom.restore_plan(&request)).await?)
 }
 
 async fn prepare(
     app: &App,
-    (backup_id, components): (String, Option<Vec<String>>),
+    (backup_id, components, tables): (String, Option<Vec<String>>, Vec<String>),
     targets: BTreeMap<String, String>,
 ) -> Result<RestoreRequest, Refusal> {
     let backup = app.blocking(move |app| app.catalog.backup(&backup_id)).await?;
@@ -120,7 +126,7 @@ async fn prepare(
     if components.as_ref().is_some_and(Vec::is_empty) {
         return Err(Refusal::bad_request("`components` is empty: leave it out to restore all"));
     }
-    Ok(RestoreRequest { id: Id::generate()?, backup_id: backup.id, components, targets })
+    Ok(RestoreRequest { id: Id::generate()?, backup_id: backup.id, components, tables, targets })
 }
 
 /// List the restores, newest first.
@@ -136,7 +142,8 @@ async fn list(State(app): State<App>, Query(query): Query<super::PageQuery>) -> 
 }
 
 /// Undo a restore; `latest` is the newest one not yet undone. Needs no confirmation, for it can itself be undone.
-#[utoipa::path(post, path = "/api/restores/{id}/undo", tag = "restores", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/restores/{id}/undo", tag = "restores",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request harmless")),
     responses((status = 202, body = Success<JobStarted>)),
     security(("session" = ["ADMIN"]), ("bearer" = ["restore"])))]
 async fn undo(

@@ -1,4 +1,4 @@
-//! How everything stands: C14's status document, charts, doctor.
+//! How everything stands: the status document, charts, doctor.
 
 use super::scheduled::iso;
 use crate::answer::{Answer, Success, ok};
@@ -65,7 +65,7 @@ pub struct Status {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulerStatus {
-    /// It was initialised: always so once the service answers.
+    /// It has begun to look what is due: what a crash left is recovered.
     initialized: bool,
     /// Whether schedules run.
     is_running: bool,
@@ -118,7 +118,7 @@ fn status_of(app: &App) -> engine::Result<Status> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: app.started_at,
         scheduler: SchedulerStatus {
-            initialized: true,
+            initialized: app.why_not_ready().is_none(),
             is_running: schedules.running,
             next_run: iso(schedules.next_backup(app.clock.now())),
             schedule: schedules.sentence(),

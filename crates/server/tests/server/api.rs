@@ -195,6 +195,7 @@ fn a_panic_of_the_engine_is_an_honest_failure() {
 #[test]
 fn everything_else_answers_in_its_shape() {
     let kit = Setup { schedules: true, ..Setup::default() }.start();
+    kit.ready();
     let admin = kit.admin();
     let id = kit.backup();
     let status = admin.get("/api/backup/status").expect(200);

@@ -38,6 +38,8 @@ pub struct Fake {
     pub fate: Mutex<Fate>,
     /// While closed, running work waits.
     pub gate: Gate,
+    /// What a crash left cannot be put in order.
+    pub beyond_recovery: AtomicBool,
     pub running: AtomicUsize,
     pub overlapped: AtomicBool,
     pub content: Mutex<Vec<u8>>,
@@ -80,6 +82,7 @@ impl Fake {
             next_config: Mutex::new(None),
             fate: Mutex::new(Fate::Succeed),
             gate: Gate::default(),
+            beyond_recovery: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             overlapped: AtomicBool::new(false),
             content: Mutex::new(b"the bytes of a backup".to_vec()),
@@ -144,6 +147,9 @@ fn restored(id: &Id, backup_id: &Id, state: RestoreState, now: jiff::Timestamp) 
 
 impl Strongroom for Fake {
     fn recover(&self, _: Arc<dyn Progress>) -> Result<Vec<String>> {
+        if self.beyond_recovery.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::PermissionDenied, "the journal cannot be read", "Look who owns it."));
+        }
         for record in self.catalog.backups_running()? {
             self.finish(record, State::Failed)?;
         }

@@ -148,6 +148,7 @@ fn a_second_service_on_the_same_records_is_refused() {
     let options = server::ServeOptions {
         catalog: kit.catalog.clone(),
         strongroom: std::sync::Arc::new(fake),
+        patience: server::Patience::default(),
         clock: kit.clock.clone(),
         on_ready: Box::new(|_| {}),
     };

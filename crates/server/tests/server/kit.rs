@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
-use server::ServeOptions;
 use server::serve::Service;
+use server::{Patience, ServeOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -143,6 +143,10 @@ impl Kit {
     }
 
     fn try_with(folder: tempfile::TempDir, fake: Arc<Fake>) -> engine::Result<Self> {
+        Self::patient(folder, fake, Patience::default())
+    }
+
+    pub fn patient(folder: tempfile::TempDir, fake: Arc<Fake>, patience: Patience) -> engine::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let strongroom: Arc<dyn server::Strongroom> = Arc::<Fake>::clone(&fake);
         let (catalog, clock) = (Arc::clone(&fake.catalog), Arc::clone(&fake.clock));
@@ -150,6 +154,7 @@ impl Kit {
             catalog: Arc::clone(&catalog),
             strongroom,
             clock: Arc::clone(&clock),
+            patience,
             on_ready: Box::new(|_| {}),
         };
         let service = runtime.block_on(async { Service::start(options) })?;
@@ -232,6 +237,15 @@ impl Kit {
         let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let headers = vec![("cookie", cookie), ("sec-fetch-site", "same-origin".to_owned())];
         Caller { base: self.url(""), client: client(), headers }
+    }
+
+    /// Waits until everything that a start does is done.
+    pub fn ready(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while let Some(why) = self.app().why_not_ready() {
+            assert!(Instant::now() < until, "{why}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Makes a backup and waits for it.

@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod connections;
 mod downloads;
 mod fake;
 mod hostile;

@@ -1,9 +1,9 @@
 //! Where an archive's bytes go: compressed, sealed where there is a key, into an object, and hashed at the end.
 
-use super::hash_stored;
+use super::{hash, hash_stored};
 use crate::compress::{Compression, CompressionWriter};
 use crate::envelope::EnvelopeWriter;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::{ObjectInfo, ObjectWriter, Store};
 use crate::transfer::Committed;
@@ -44,14 +44,28 @@ impl<'a> ArchiveSink<'a> {
     }
 
     pub(crate) fn finish(self) -> Result<Committed> {
-        let info = match self.writer.finish()? {
-            Sealing::Sealed(envelope) => envelope.finish()?,
-            Sealing::Plain(object) => object.finish()?,
+        let object = match self.writer.finish()? {
+            Sealing::Sealed(envelope) => envelope.seal()?,
+            Sealing::Plain(object) => object,
         };
+        let (info, sha256) = finish_and_hash(object, self.store, &self.name)?;
         let ObjectInfo { name, size_bytes, .. } = info;
-        let sha256 = Some(hash_stored(self.store, &self.name)?);
-        Ok(Committed { location: name, stored_bytes: size_bytes, sha256 })
+        Ok(Committed { location: name, stored_bytes: size_bytes, sha256: Some(sha256) })
     }
+}
+
+/// Makes the object visible and hashes what the store has of it: meanwhile where the store lets it be read, else after.
+fn finish_and_hash(object: Box<dyn ObjectWriter>, store: &dyn Store, name: &str) -> Result<(ObjectInfo, [u8; 32])> {
+    let Some(mut stored) = object.read_back()? else {
+        let info = object.finish()?;
+        return Ok((info, hash_stored(store, name)?));
+    };
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(move || hash(&mut *stored).map_err(|error| error.within(name)));
+        let info = object.finish()?;
+        let sha256 = hashing.join().unwrap_or_else(|_| Err(Error::internal("hashing the archive ended abruptly")))?;
+        Ok((info, sha256))
+    })
 }
 
 impl Write for ArchiveSink<'_> {

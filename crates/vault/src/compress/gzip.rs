@@ -21,56 +21,34 @@ pub(super) const MARK_BYTES: usize = 42;
 
 const FIXED: [u8; 10] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];
 
-/// Samples of a piece, to tell whether it can be compressed at all.
-const SAMPLES: usize = 16;
-const SAMPLE_BYTES: usize = 4 * 1024;
-
 /// Compresses one member.
 pub(super) struct MemberWriter {
     compressor: Compressor,
-    /// Tries samples.
-    quick: Compressor,
-    /// Stores what is compressed already (images, video, archives): half of the bytes of many applications, and as slow to
-    /// compress in vain as anything.
+    /// For what cannot be compressed.
     storing: Compressor,
-    sample: Vec<u8>,
 }
 
 impl MemberWriter {
     pub(super) fn new(level: u8) -> Self {
         let compressor = |level: u8| Compressor::new(CompressionLvl::new(i32::from(level.min(12))).unwrap_or_default());
-        Self {
-            compressor: compressor(level.max(1)),
-            quick: compressor(1),
-            storing: compressor(0),
-            sample: vec![0; SAMPLE_BYTES * 2],
-        }
+        Self { compressor: compressor(level.max(1)), storing: compressor(0) }
     }
 
-    pub(super) fn member(&mut self, content: &[u8]) -> Result<Vec<u8>> {
-        let compressor = if self.is_compressible(content) { &mut self.compressor } else { &mut self.storing };
+    /// Appends a member to `made`.
+    pub(super) fn member(&mut self, content: &[u8], compressible: bool, made: &mut Vec<u8>) -> Result<()> {
+        let compressor = if compressible { &mut self.compressor } else { &mut self.storing };
         let bound = compressor.deflate_compress_bound(content.len());
-        let mut member = vec![0; HEADER_BYTES + bound + TRAILER_BYTES];
+        let start = made.len();
+        made.resize(start + HEADER_BYTES + bound, 0);
         let deflated = compressor
-            .deflate_compress(content, &mut member[HEADER_BYTES..HEADER_BYTES + bound])
+            .deflate_compress(content, &mut made[start + HEADER_BYTES..])
             .map_err(|cause| Error::internal(format!("compressing failed: {cause}")))?;
-        member.truncate(HEADER_BYTES + deflated);
-        member.extend_from_slice(&libdeflater::crc32(content).to_le_bytes());
-        member.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        let size_bytes = member.len() as u32;
-        member[..HEADER_BYTES].copy_from_slice(&header(size_bytes));
-        Ok(member)
-    }
-
-    /// Whether any of a few samples loses a hundredth of its size. A piece too small to sample is taken to.
-    fn is_compressible(&mut self, content: &[u8]) -> bool {
-        let stride = content.len() / SAMPLES;
-        stride < SAMPLE_BYTES
-            || content.chunks_exact(stride).any(|part| {
-                let sample = &part[..SAMPLE_BYTES];
-                let deflated = self.quick.deflate_compress(sample, &mut self.sample);
-                deflated.is_ok_and(|bytes| bytes < SAMPLE_BYTES / 100 * 99)
-            })
+        made.truncate(start + HEADER_BYTES + deflated);
+        made.extend_from_slice(&libdeflater::crc32(content).to_le_bytes());
+        made.extend_from_slice(&(content.len() as u32).to_le_bytes());
+        let size_bytes = (made.len() - start) as u32;
+        made[start..start + HEADER_BYTES].copy_from_slice(&header(size_bytes));
+        Ok(())
     }
 }
 
@@ -136,8 +114,9 @@ mod tests {
     #[test]
     fn any_gzip_reader_reads_members_and_mark() {
         let mut writer = MemberWriter::new(6);
-        let mut file = writer.member(b"hello ").unwrap();
-        file.extend(writer.member(b"world").unwrap());
+        let mut file = Vec::new();
+        writer.member(b"hello ", true, &mut file).unwrap();
+        writer.member(b"world", false, &mut file).unwrap();
         file.extend(mark(7));
         let mut content = String::new();
         flate2::read::MultiGzDecoder::new(&file[..]).read_to_string(&mut content).unwrap();
@@ -148,7 +127,8 @@ mod tests {
     #[test]
     fn a_member_inflates_and_a_changed_one_does_not() {
         let content = vec![7; 100_000];
-        let member = MemberWriter::new(1).member(&content).unwrap();
+        let mut member = Vec::new();
+        MemberWriter::new(1).member(&content, true, &mut member).unwrap();
         assert_eq!(member_bytes(&member), Some(member.len()));
         let mut decompressor = Decompressor::new();
         assert_eq!(inflate(&mut decompressor, &member).unwrap(), content);

@@ -2,7 +2,8 @@
 //!
 //! Both formats are cut into independent pieces (gzip members of 2 MiB, zstd frames of 4 MiB of content), so that they can
 //! be made and read in parallel; to every other program they are one ordinary `.gz` or `.zst`. The pieces depend on the
-//! content alone: the same content always makes the same bytes, on any number of threads.
+//! content alone: the same content always makes the same bytes, on any number of threads. Within a piece, what cannot be
+//! compressed (`sample`) is stored as a piece of its own.
 //!
 //! Invariant: queues are bounded; memory is a few pieces per thread, whatever the size.
 //! Uncomfortable: pieces cannot refer to each other, which costs about half a percent of size. `docs/formats.md` has the
@@ -10,7 +11,9 @@
 
 mod gzip;
 mod ordered;
+mod pool;
 mod read;
+mod sample;
 mod write;
 mod zstandard;
 

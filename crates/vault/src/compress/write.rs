@@ -1,6 +1,7 @@
 //! The compressing half: pieces on all cores, written in order by a thread of their own.
 
-use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, zstandard};
+use super::pool::Pool;
+use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, sample, zstandard};
 use crate::error::{Error, Result, from_io};
 use std::io::{self, Write};
 use std::thread::{self, JoinHandle};
@@ -22,6 +23,7 @@ enum Made {
 pub struct CompressionWriter<S: Write + Send + 'static> {
     compression: Compression,
     piece: Vec<u8>,
+    pool: Pool,
     input: Option<ordered::Input<Job, Result<Made>>>,
     sink: Option<JoinHandle<Result<S>>>,
 }
@@ -34,19 +36,23 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
         // Fail here rather than in a worker when zstd refuses its parameters.
         Worker::new(compression).map_err(starting)?;
         let depth = threads + 1;
+        let pool = Pool::new(2 * depth);
+        let workers_pool = pool.clone();
         let (input, output) = ordered::pipe(threads, depth, move || {
             let mut worker = Worker::new(compression);
+            let pool = workers_pool.clone();
             move |job| match &mut worker {
-                Ok(worker) => worker.run(job),
+                Ok(worker) => worker.run(job, &pool),
                 Err(cause) => Err(Error::internal(format!("starting a compressor failed: {cause}"))),
             }
         })
         .map_err(starting)?;
+        let sinks_pool = pool.clone();
         let sink = thread::Builder::new()
             .name("archive writer".to_owned())
-            .spawn(move || write_in_order(&output, sink, compression))
+            .spawn(move || write_in_order(&output, sink, compression, &sinks_pool))
             .map_err(starting)?;
-        Ok(Self { compression, piece: Vec::new(), input: Some(input), sink: Some(sink) })
+        Ok(Self { compression, piece: Vec::new(), pool, input: Some(input), sink: Some(sink) })
     }
 
     /// Begins a new piece, to be found again by [`DecompressionReader::marked`](super::DecompressionReader::marked).
@@ -94,7 +100,8 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
 impl<S: Write + Send + 'static> Write for CompressionWriter<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = piece_bytes(self.compression) - self.piece.len();
-        if self.piece.capacity() == 0 {
+        if self.piece.is_empty() {
+            self.piece = self.pool.take();
             self.piece.reserve_exact(room);
         }
         let taken = bytes.len().min(room);
@@ -135,13 +142,28 @@ impl Worker {
         })
     }
 
-    fn run(&mut self, job: Job) -> Result<Made> {
+    fn run(&mut self, job: Job, pool: &Pool) -> Result<Made> {
         let Job::Piece(content) = job else { return Ok(Made::Mark) };
         Ok(Made::Piece(match self {
-            Self::Gzip(writer) => writer.member(&content)?,
-            Self::Zstd(writer) => writer.frame(&content)?,
             Self::None => content,
+            _ => {
+                let mut made = pool.take();
+                for run in sample::runs(&content) {
+                    self.compress(&content[run.bytes], run.compressible, &mut made)?;
+                }
+                pool.give(content);
+                made
+            }
         }))
+    }
+
+    /// Appends a run as a member or frame of its own.
+    fn compress(&mut self, run: &[u8], compressible: bool, made: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Self::Gzip(writer) => writer.member(run, compressible, made),
+            Self::Zstd(writer) => writer.frame(run, compressible, made),
+            Self::None => Ok(()),
+        }
     }
 }
 
@@ -149,6 +171,7 @@ fn write_in_order<S: Write>(
     output: &ordered::Output<Result<Made>>,
     mut sink: S,
     compression: Compression,
+    pool: &Pool,
 ) -> Result<S> {
     let mut written_bytes = 0;
     let mut mark = None;
@@ -158,6 +181,7 @@ fn write_in_order<S: Write>(
             Made::Piece(bytes) => {
                 sink.write_all(&bytes).map_err(writing)?;
                 written_bytes += bytes.len() as u64;
+                pool.give(bytes);
             }
             Made::Mark => mark = Some(written_bytes),
         }

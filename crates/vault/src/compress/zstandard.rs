@@ -6,7 +6,7 @@
 
 use super::read::damaged;
 use crate::error::{Error, Result};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use zstd::zstd_safe::CParameter;
 
 /// Magic number of a frame.
@@ -18,21 +18,37 @@ pub(super) const FRAME_CONTENT_BYTES: usize = 4 << 20;
 /// The skippable last frame.
 pub(super) const MARK_BYTES: usize = 20;
 
+/// A negative level so far down that only long repetitions are still found.
+const STORING_LEVEL: i32 = -100;
+
 /// Compresses one frame.
-pub(super) struct FrameWriter(zstd::bulk::Compressor<'static>);
+pub(super) struct FrameWriter {
+    compressor: zstd::bulk::Compressor<'static>,
+    /// For what cannot be compressed.
+    storing: zstd::bulk::Compressor<'static>,
+}
 
 impl FrameWriter {
     pub(super) fn new(level: u8) -> io::Result<Self> {
-        let mut compressor = zstd::bulk::Compressor::new(i32::from(level.clamp(1, 19)))?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(Self(compressor))
+        let compressor = |level| {
+            let mut compressor = zstd::bulk::Compressor::new(level)?;
+            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+            io::Result::Ok(compressor)
+        };
+        Ok(Self { compressor: compressor(i32::from(level.clamp(1, 19)))?, storing: compressor(STORING_LEVEL)? })
     }
 
-    pub(super) fn frame(&mut self, content: &[u8]) -> Result<Vec<u8>> {
-        let mut frame =
-            self.0.compress(content).map_err(|cause| Error::internal(format!("compressing failed: {cause}")))?;
-        frame.shrink_to_fit();
-        Ok(frame)
+    /// Appends a frame to `made`.
+    pub(super) fn frame(&mut self, content: &[u8], compressible: bool, made: &mut Vec<u8>) -> Result<()> {
+        let compressor = if compressible { &mut self.compressor } else { &mut self.storing };
+        made.reserve(zstd::zstd_safe::compress_bound(content.len()));
+        let mut end = Cursor::new(std::mem::take(made));
+        end.set_position(end.get_ref().len() as u64);
+        compressor
+            .compress_to_buffer(content, &mut end)
+            .map_err(|cause| Error::internal(format!("compressing failed: {cause}")))?;
+        *made = end.into_inner();
+        Ok(())
     }
 }
 
@@ -156,7 +172,8 @@ mod tests {
     #[test]
     fn a_frame_is_found_whole_by_its_block_headers() {
         let content: Vec<u8> = (0..900_000_u32).flat_map(|n| (n / 3 % 977).to_le_bytes()).collect();
-        let frame = FrameWriter::new(3).unwrap().frame(&content).unwrap();
+        let mut frame = Vec::new();
+        FrameWriter::new(3).unwrap().frame(&content, true, &mut frame).unwrap();
         let mut file = frame.clone();
         file.extend(mark(5));
         let mut source = &file[..];

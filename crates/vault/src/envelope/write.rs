@@ -4,7 +4,7 @@ use super::gcm::Gcm;
 use super::{CONTENT_BYTES_MAX, HEAD_BYTES};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::key::Key;
-use crate::store::{ObjectInfo, ObjectWriter};
+use crate::store::ObjectWriter;
 use std::io::{self, Write};
 
 /// Encrypted before it is handed on; fits the second-level cache.
@@ -29,13 +29,13 @@ impl EnvelopeWriter {
         Ok(Self { object, gcm: Gcm::new(key, &iv), iv, content_bytes: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
-    /// Puts the tag into its place and makes the object visible.
-    pub fn finish(mut self) -> Result<ObjectInfo> {
+    /// Puts the tag into its place and hands the object back, complete.
+    pub fn seal(mut self) -> Result<Box<dyn ObjectWriter>> {
         let mut head = [0; HEAD_BYTES];
         head[..16].copy_from_slice(&self.iv);
         head[16..].copy_from_slice(&self.gcm.tag());
         self.object.rewrite_head(&head)?;
-        self.object.finish()
+        Ok(self.object)
     }
 }
 
@@ -96,6 +96,7 @@ fn fresh_iv() -> Result<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ObjectInfo;
 
     struct Nowhere;
     impl Write for Nowhere {

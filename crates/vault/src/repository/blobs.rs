@@ -52,26 +52,42 @@ fn expand_into(
     out: &mut Vec<u8>,
 ) -> std::result::Result<(), &'static str> {
     let start = out.len();
-    out.resize(start + length, 0);
-    match expander.0.decompress_to_buffer(plain, &mut out[start..]) {
-        Ok(written) if written == length => Ok(()),
-        _ => {
-            out.truncate(start);
-            Err("it does not expand to the length that the index says")
-        }
+    out.reserve(length);
+    // A cursor: what is going to be overwritten is not cleared before.
+    let mut end = std::io::Cursor::new(std::mem::take(out));
+    end.set_position(start as u64);
+    let written = expander.0.decompress_to_buffer(plain, &mut end);
+    *out = end.into_inner();
+    if written.is_ok_and(|written| written == length) && out.len() == start + length {
+        return Ok(());
     }
+    out.truncate(start);
+    Err("it does not expand to the length that the index says")
+}
+
+/// A pack and a blob in it.
+pub type Copy = (Id, PackedBlob);
+
+/// All copies of a blob.
+pub fn copies(index: &Index, id: Id, kind: BlobKind) -> Vec<Copy> {
+    index.find(id, kind).map(|location| (index.pack_id(location.pack), location.blob)).collect()
 }
 
 /// Loads one blob, trying every copy.
 pub fn load(files: &Files, index: &Index, id: Id, kind: BlobKind) -> Result<Vec<u8>> {
+    load_copy(files, &copies(index, id, kind), id, kind)
+}
+
+/// Loads one blob, trying these copies.
+pub fn load_copy(files: &Files, copies: &[Copy], id: Id, kind: BlobKind) -> Result<Vec<u8>> {
     let mut expander = Expander::new()?;
     let mut out = Vec::new();
     let mut last = None;
-    for location in index.find(id, kind) {
-        let name = FileKind::Pack.object_name(index.pack_id(location.pack));
-        let sealed = files.store.read_range(&name, u64::from(location.blob.offset), location.blob.length as usize);
+    for (pack, blob) in copies {
+        let name = FileKind::Pack.object_name(*pack);
+        let sealed = files.store.read_range(&name, u64::from(blob.offset), blob.length as usize);
         let result = sealed.and_then(|mut sealed| {
-            open_into(&files.key, &mut expander, &location.blob, &mut sealed, &mut out)
+            open_into(&files.key, &mut expander, blob, &mut sealed, &mut out)
                 .map_err(|why| damaged_blob(id, kind, &name, why))
         });
         match result {

@@ -5,6 +5,7 @@ use super::format::{FileKind, malformed, unpacked};
 use super::id::Id;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{ObjectInfo, Store};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A store, the key to it and whether documents are compressed.
@@ -26,13 +27,19 @@ impl Files {
 
     /// The JSON of an index, lock or snapshot file.
     pub fn load(&self, kind: FileKind, id: Id, size_bytes_max: u64) -> Result<Vec<u8>> {
+        self.load_sized(kind, id, size_bytes_max).map(|(json, _)| json)
+    }
+
+    /// The same, with the file's size.
+    pub fn load_sized(&self, kind: FileKind, id: Id, size_bytes_max: u64) -> Result<(Vec<u8>, u64)> {
         let name = kind.object_name(id);
         let mut sealed = self.store.read_all(&name, size_bytes_max)?;
+        let size_bytes = sealed.len() as u64;
         if Id::of(&sealed) != id {
             return Err(damaged_file(&name, "its content does not match its name"));
         }
         let plain = self.key.open(&mut sealed).ok_or_else(|| damaged_file(&name, "it was not sealed with this key"))?;
-        unpacked::decode(plain, &name)
+        Ok((unpacked::decode(plain, &name)?, size_bytes))
     }
 
     /// Seals and writes a document; returns its name and size.
@@ -41,6 +48,26 @@ impl Files {
         let id = Id::of(&sealed);
         self.store.put(&kind.object_name(id), &sealed)?;
         Ok((id, sealed.len() as u64))
+    }
+
+    /// Makes sure that files that were written are there, before anything is built on them or removed in their favour: a store
+    /// that acknowledges and forgets is noticed here. What a listing does not show (yet) is asked for.
+    pub fn confirm(&self, kind: FileKind, ids: &[Id]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let listed: HashSet<Id> = self.list(kind)?.into_iter().map(|(id, _)| id).collect();
+        for id in ids.iter().filter(|id| !listed.contains(id)) {
+            let name = kind.object_name(*id);
+            if self.store.stat(&name)?.is_none() {
+                return Err(Error::new(
+                    ErrorKind::Io,
+                    format!("{} acknowledged {name}, but it is not there", self.store.describe()),
+                    "Nothing was removed and no backup was recorded. Check the storage: it loses what it says it has kept.",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Removes a file; one that is gone is no error.

@@ -78,6 +78,11 @@ impl Lock {
         ))
     }
 
+    /// Writes the lock anew, with the time that it is now.
+    pub(super) fn refresh(&self) -> Result<()> {
+        self.held.refresh()
+    }
+
     /// Gives the lock back, telling whether that worked.
     pub fn release(mut self) -> Result<()> {
         self.end_heartbeat();

@@ -42,7 +42,7 @@ mod survey;
 mod walk;
 mod write;
 
-pub use check::{CheckDepth, CheckReport};
+pub use check::{CheckDepth, CheckReport, Subset};
 pub use chunk::Sizes;
 pub use id::Id;
 pub use open::{Environment, Options, Repository, Secret, Snapshot, Unreadable};

@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub tags: Vec<String>,
     /// The program that took it; ours begin with `strongroom`.
     pub program_version: String,
+    /// Bytes that it added to the store, if whoever took it wrote that down.
+    pub stored_bytes: Option<u64>,
 }
 
 /// Snapshots that cannot be read, and why.
@@ -186,7 +188,7 @@ impl Repository {
 
     /// One snapshot.
     pub fn snapshot(&self, id: Id) -> Result<Snapshot> {
-        let json = self.files.load(FileKind::Snapshot, id, snapshot::SIZE_BYTES_MAX)?;
+        let (json, file_bytes) = self.files.load_sized(FileKind::Snapshot, id, snapshot::SIZE_BYTES_MAX)?;
         let file = SnapshotFile::decode(&json)?;
         Ok(Snapshot {
             id,
@@ -198,6 +200,7 @@ impl Repository {
             paths: file.paths,
             tags: file.tags,
             program_version: file.program_version,
+            stored_bytes: file.summary.map(|summary| summary.data_added_packed + file_bytes),
         })
     }
 
@@ -223,8 +226,8 @@ impl Repository {
 
     /// A lock without work, to test what others do meanwhile.
     #[doc(hidden)]
-    pub fn lock_for_tests(&self, exclusive: bool) -> Result<impl Drop + use<>> {
-        self.lock(exclusive)
+    pub fn lock_for_tests(&self, exclusive: bool) -> Result<TestLock> {
+        self.lock(exclusive).map(TestLock)
     }
 
     pub(super) fn lock(&self, exclusive: bool) -> Result<Lock> {
@@ -281,6 +284,17 @@ impl Repository {
             }
         }
         Ok(())
+    }
+}
+
+/// A lock that tests hold.
+#[doc(hidden)]
+pub struct TestLock(Lock);
+
+impl TestLock {
+    /// What happens every five minutes.
+    pub fn refresh_for_tests(&self) -> Result<()> {
+        self.0.refresh()
     }
 }
 

@@ -261,10 +261,12 @@ impl Repository {
                 kept.extend(packs.into_iter().filter(|(pack, _)| !doomed.contains(pack)));
             }
         }
+        let mut written = Vec::new();
         for packs in split(&kept) {
-            self.files.save(FileKind::Index, &index_file::encode(packs)?)?;
+            written.push(self.files.save(FileKind::Index, &index_file::encode(packs)?)?.0);
             progress.step("index stored");
         }
+        self.files.confirm(FileKind::Index, &written)?;
         for id in replaced {
             self.files.remove(FileKind::Index, id)?;
             progress.step("index removed");

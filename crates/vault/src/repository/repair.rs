@@ -82,10 +82,13 @@ impl Repository {
         }
         report.saved_blobs = rescue.saved.len();
         contents.extend(rescue.finish()?);
+        self.files.confirm(FileKind::Pack, &contents.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
+        let mut written = Vec::new();
         for packs in split(&contents) {
-            self.files.save(FileKind::Index, &index_file::encode(packs)?)?;
+            written.push(self.files.save(FileKind::Index, &index_file::encode(packs)?)?.0);
             progress.step("index stored");
         }
+        self.files.confirm(FileKind::Index, &written)?;
         lock.ensure_held()?;
         for &id in &survey.index_files {
             self.files.remove(FileKind::Index, id)?;

@@ -4,14 +4,13 @@
 //! folder synced: after a crash it is there whole or not at all. Left-over temporary files are litter;
 //! [`LocalStore::sweep_temporary`] removes those that nobody holds locked. Files are 0600, folders 0700.
 
-use super::{ObjectInfo, ObjectReader, ObjectWriter, Store};
+use super::{DurableFile, ObjectInfo, ObjectReader, ObjectWriter, Store};
 use crate::entry::EntryPath;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
@@ -106,10 +105,7 @@ impl Store for LocalStore {
             path,
             folder,
             temporary,
-            file,
-            written_bytes: 0,
-            synced_bytes: 0,
-            syncing: None,
+            file: DurableFile::new(file),
             finished: false,
         }))
     }
@@ -181,53 +177,32 @@ impl Store for LocalStore {
     }
 }
 
-/// Bytes that may wait in the page cache while an object is written. What is on its way to the disk while the next bytes
-/// are being made need not be waited for at the end.
-const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
-
 struct LocalWriter {
     name: String,
     path: PathBuf,
     folder: PathBuf,
     temporary: PathBuf,
-    file: File,
-    written_bytes: u64,
-    synced_bytes: u64,
-    syncing: Option<JoinHandle<io::Result<()>>>,
+    file: DurableFile,
     finished: bool,
 }
 
-impl LocalWriter {
-    /// Sends what was written so far to the disk, on a thread of its own. One at a time: a disk that is slower than we
-    /// are is waited for at the end, as it must be.
-    fn sync_behind(&mut self) -> io::Result<()> {
-        if self.written_bytes - self.synced_bytes < UNSYNCED_BYTES_MAX {
-            return Ok(());
-        }
-        match self.syncing.take() {
-            Some(running) if !running.is_finished() => self.syncing = Some(running),
-            ended => {
-                // An error of the disk is told once, to whoever syncs: it must not get lost here.
-                ended.map_or(Ok(()), joined)?;
-                let file = self.file.try_clone()?;
-                self.synced_bytes = self.written_bytes;
-                self.syncing = Some(std::thread::spawn(move || file.sync_data()));
-            }
-        }
-        Ok(())
-    }
-}
+/// Objects of at least this size do not stay in the page cache.
+const CACHED_BYTES_MAX: u64 = 4 << 20;
 
-fn joined(sync: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    sync.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked")))
+impl LocalWriter {
+    /// Gives the memory back that a large object's bytes took on their way to the disk: they would push out what the
+    /// application reads, nobody reads them soon, and a verification should read the disk.
+    fn leave_cache(&self) {
+        if self.file.written_bytes() >= CACHED_BYTES_MAX {
+            // It is advice: where it is not taken, nothing is lost.
+            let _ = rustix::fs::fadvise(self.file.file(), 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
 }
 
 impl Write for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.written_bytes += written as u64;
-        self.sync_behind()?;
-        Ok(written)
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -237,20 +212,24 @@ impl Write for LocalWriter {
 
 impl ObjectWriter for LocalWriter {
     fn rewrite_head(&mut self, head: &[u8]) -> Result<()> {
-        if head.len() as u64 > self.written_bytes {
+        if head.len() as u64 > self.file.written_bytes() {
             return Err(Error::internal("the head to rewrite is longer than what was written"));
         }
-        self.file.write_all_at(head, 0).doing(|| format!("writing {}", self.temporary.display()))
+        self.file.file().write_all_at(head, 0).doing(|| format!("writing {}", self.temporary.display()))
+    }
+
+    fn read_back(&self) -> Result<Option<Box<dyn ObjectReader>>> {
+        let file = File::open(&self.temporary).doing(|| format!("reading back {}", self.temporary.display()))?;
+        Ok(Some(Box::new(file)))
     }
 
     fn finish(mut self: Box<Self>) -> Result<ObjectInfo> {
-        let what = || format!("syncing {}", self.temporary.display());
-        self.syncing.take().map_or(Ok(()), joined).doing(what)?;
-        self.file.sync_all().doing(what)?;
+        self.file.sync().doing(|| format!("syncing {}", self.temporary.display()))?;
+        self.leave_cache();
         rename_without_replacing(&self.temporary, &self.path)?;
         self.finished = true;
         sync_folder(&self.folder)?;
-        let metadata = self.file.metadata().doing(|| format!("looking at {}", self.path.display()))?;
+        let metadata = self.file.file().metadata().doing(|| format!("looking at {}", self.path.display()))?;
         Ok(info(&self.name, &metadata))
     }
 }

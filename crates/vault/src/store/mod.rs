@@ -11,10 +11,12 @@
 //! Names are `/`-separated relative paths, checked with [`EntryPath`](crate::EntryPath)'s rules. Retry, throttling and
 //! fault injection are decorators around a store, not options of one.
 
+mod durable;
 mod local;
 mod retry;
 mod simulated;
 
+pub use durable::DurableFile;
 pub use local::LocalStore;
 pub use retry::Retry;
 pub use simulated::{Fault, SimulatedStore};
@@ -44,6 +46,12 @@ pub trait ObjectWriter: Write + Send {
     /// Replaces the first bytes (`head.len()` at most those already written, 64 KiB at most): an envelope's tag is known
     /// only at the end but stands at the beginning. An object store uploads its first part last.
     fn rewrite_head(&mut self, head: &[u8]) -> Result<()>;
+
+    /// Everything written so far, as the store has it: so it can be read back while [`finish`](Self::finish) waits for
+    /// the disk. `None` where a store shows nothing before.
+    fn read_back(&self) -> Result<Option<Box<dyn ObjectReader>>> {
+        Ok(None)
+    }
 
     /// Makes the object visible, durably.
     fn finish(self: Box<Self>) -> Result<ObjectInfo>;

@@ -51,6 +51,7 @@ struct State {
     changes: Vec<Change>,
     operations: u64,
     fault: Option<(u64, Fault)>,
+    fired: u64,
     now_seconds: u64,
     turns: Option<Turns>,
 }
@@ -105,6 +106,11 @@ impl SimulatedStore {
     pub fn inject(&self, operation: u64, fault: Fault) {
         let mut state = self.lock();
         state.fault = Some((state.operations + operation, fault));
+    }
+
+    /// How often the fault showed: an operation failed, a write was torn or lost, a listing hid something.
+    pub fn fired(&self) -> u64 {
+        self.lock().fired
     }
 
     /// Everything works again.
@@ -168,7 +174,10 @@ impl SimulatedStore {
             _ => (number == at).then_some(fault),
         });
         let result = match fault {
-            Some(Fault::Transient | Fault::Permanent) => Err(broken()),
+            Some(Fault::Transient | Fault::Permanent) => {
+                state.fired += 1;
+                Err(broken())
+            }
             other => work(&mut state, other),
         };
         if let Some(turns) = &mut state.turns {
@@ -181,14 +190,19 @@ impl SimulatedStore {
     fn change(&self, name: &str, bytes: Option<Arc<[u8]>>) -> Result<()> {
         EntryPath::new(name)?;
         self.operate(|state, fault| match fault {
-            Some(Fault::Lost) => Ok(()),
+            Some(Fault::Lost) => {
+                state.fired += 1;
+                Ok(())
+            }
             Some(Fault::Torn) => {
+                state.fired += 1;
                 if let Some(bytes) = bytes {
                     state.apply(name, Some(bytes[..bytes.len() / 2].into()));
                 }
                 Err(broken())
             }
             Some(Fault::Unacknowledged) => {
+                state.fired += 1;
                 state.apply(name, bytes);
                 Err(broken())
             }
@@ -306,11 +320,10 @@ impl Store for SimulatedStore {
                 (Some(Fault::Lagging), Some((at, _))) => at,
                 _ => u64::MAX,
             };
-            let shown = state
-                .objects
-                .iter()
-                .filter(|(name, object)| name.starts_with(&prefix) && object.written_by_operation <= since);
-            Ok(shown.map(|(name, object)| info(name, object)).collect())
+            let there = state.objects.iter().filter(|(name, _)| name.starts_with(&prefix));
+            let (shown, hidden): (Vec<_>, Vec<_>) = there.partition(|(_, object)| object.written_by_operation <= since);
+            state.fired += u64::from(!hidden.is_empty());
+            Ok(shown.into_iter().map(|(name, object)| info(name, object)).collect())
         })
     }
 

@@ -224,7 +224,7 @@ fn locks_are_honoured_both_ways() {
 }
 
 /// restic holds its locks for moments only; what it would write is written through the test entry of the engine.
-fn exclusive_lock_of_this_process(repository: &Repository) -> impl Drop {
+fn exclusive_lock_of_this_process(repository: &Repository) -> impl Sized + use<> {
     repository.lock_for_tests(true).unwrap()
 }
 

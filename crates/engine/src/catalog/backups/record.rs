@@ -82,6 +82,9 @@ pub struct Trust {
     pub opened: Option<Timestamp>,
     /// Restored by a drill that compared equal.
     pub restored: Option<Timestamp>,
+    /// How long that restore took: the recovery time to expect.
+    #[serde(default)]
+    pub restore_duration_ms: Option<u64>,
 }
 
 /// One of them.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use vault::{Content, Progress};
+use vault::Content;
 
 /// How a file may change while it is read without that being worth a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +25,13 @@ pub struct FileContent<'a> {
     name: &'a CStr,
     expected: &'a Stat,
     growth: Growth,
-    progress: &'a dyn Progress,
     changed: Option<String>,
 }
 
 impl<'a> FileContent<'a> {
     /// The content of `name` in `folder`, which `lstat` found to be `expected`.
-    pub fn new(
-        folder: &'a OwnedFd,
-        name: &'a CStr,
-        expected: &'a Stat,
-        growth: Growth,
-        progress: &'a dyn Progress,
-    ) -> Self {
-        Self { folder, name, expected, growth, progress, changed: None }
+    pub fn new(folder: &'a OwnedFd, name: &'a CStr, expected: &'a Stat, growth: Growth) -> Self {
+        Self { folder, name, expected, growth, changed: None }
     }
 
     /// Why what was read is not one state of the file, if it is not.
@@ -61,7 +54,6 @@ impl Content for FileContent<'_> {
             file,
             expected: self.expected,
             growth: self.growth,
-            progress: self.progress,
             changed: &mut self.changed,
         }))
     }
@@ -90,7 +82,6 @@ struct Reader<'a> {
     hole_until: u64,
     expected: &'a Stat,
     growth: Growth,
-    progress: &'a dyn Progress,
     changed: &'a mut Option<String>,
 }
 
@@ -138,7 +129,6 @@ impl Read for Reader<'_> {
             self.ended_early();
         }
         self.position += length as u64;
-        self.progress.bytes(length as u64);
         Ok(length)
     }
 }

@@ -163,7 +163,7 @@ impl Run<'_> {
     }
 
     fn content(&mut self, walk: &Walk<'_>, entry: Entry, stat: &Stat, growth: Growth) -> Result<()> {
-        let mut content = FileContent::new(walk.folder(), walk.name(), stat, growth, self.context.progress);
+        let mut content = FileContent::new(walk.folder(), walk.name(), stat, growth);
         let outcome = self.writer.write(&entry, Some(&mut content))?;
         let changed = content.changed();
         match outcome {
@@ -176,7 +176,6 @@ impl Run<'_> {
                 self.taken(&entry, bytes);
             }
             Outcome::Unchanged { bytes } => {
-                self.context.progress.bytes(bytes);
                 self.taken(&entry, bytes);
             }
             Outcome::Unreadable(error) => {

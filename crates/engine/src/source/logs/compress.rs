@@ -82,7 +82,6 @@ impl Read for Watched<'_> {
         match self.file.read(buffer) {
             Ok(length) => {
                 self.bytes += length as u64;
-                self.context.progress.bytes(length as u64);
                 Ok(length)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),

@@ -156,13 +156,16 @@ fn to_object(kind: &str, value: &impl Serialize) -> Result<SchemaObject> {
     let json = serde_json::to_value(value).map_err(|cause| Error::internal(format!("writing the schema: {cause}")))?;
     let Json::Object(mut more) = json else { return Err(Error::internal("a schema object is no object")) };
     let mut take = |key: &str| more.remove(key).and_then(|value| value.as_str().map(str::to_owned));
-    let (name, sql) = (take("name").unwrap_or_default(), take("definition"));
-    Ok(SchemaObject { kind: kind.to_owned(), name, table: None, sql, more })
+    let (name, table, sql) = (take("name").unwrap_or_default(), take("table"), take("definition"));
+    Ok(SchemaObject { kind: kind.to_owned(), name, table, sql, more })
 }
 
 fn from_object<T: DeserializeOwned>(object: &SchemaObject) -> Result<T> {
     let mut json = object.more.clone();
     json.insert("name".to_owned(), Json::from(object.name.clone()));
+    if let Some(table) = &object.table {
+        json.insert("table".to_owned(), Json::from(table.clone()));
+    }
     json.insert("definition".to_owned(), Json::from(object.sql.clone().unwrap_or_default()));
     serde_json::from_value(Json::Object(json)).map_err(damaged)
 }

@@ -273,7 +273,6 @@ impl Read for QueueReader<'_> {
             }
             match self.queue.recv() {
                 Ok(Block::Bytes(block)) => {
-                    self.progress.bytes(block.len() as u64);
                     (self.block, self.at) = (block, 0);
                 }
                 Ok(Block::End(end)) => self.end = Some(Ok(end)),

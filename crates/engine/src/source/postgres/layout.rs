@@ -42,7 +42,7 @@ pub struct Layout {
 }
 
 /// A table with rows of its own: ordinary and unlogged tables, partitions that are leaves, configuration tables of extensions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Table {
     /// Its schema.
@@ -80,6 +80,14 @@ pub struct Sequence {
     pub last_value: i64,
     /// Whether that value was given out.
     pub is_called: bool,
+}
+
+impl Layout {
+    /// The path of a table's rows in a native export.
+    pub fn file_of(&self, schema: &str, name: &str) -> Option<String> {
+        let at = self.tables.iter().position(|table| table.schema == schema && table.name == name)?;
+        Some(self.tables[at].file(at))
+    }
 }
 
 impl Table {

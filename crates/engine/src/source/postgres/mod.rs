@@ -21,7 +21,7 @@ pub(crate) mod pg_dump;
 mod pipe;
 pub(crate) mod prefetch;
 pub(crate) mod rows;
-mod snapshot;
+pub(crate) mod snapshot;
 pub(crate) mod sql;
 pub(crate) mod statements;
 mod tls;

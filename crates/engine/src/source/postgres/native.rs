@@ -120,7 +120,7 @@ fn chunking(table: &Table, reading: &Reading) -> Chunking {
     if reading.ordered && key_in_front { Chunking::Rows } else { Chunking::Content }
 }
 
-/// Reports bytes as they pass.
+/// Stops when the run is cancelled.
 pub struct Counted<'a, R> {
     /// What is read.
     pub inner: &'a mut R,
@@ -131,7 +131,6 @@ pub struct Counted<'a, R> {
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.inner.read(buffer)?;
-        self.context.progress.bytes(length as u64);
         if self.context.progress.is_cancelled() {
             self.context.progress.check_cancelled()?;
         }

@@ -135,29 +135,45 @@ fn import(worker: &mut Client, name: &str) -> Result<()> {
 
 /// A pooler in transaction mode lends one server connection to several clients in turn: a setting made on one of ours shows
 /// up on another, or is gone. Session settings and held locks mean nothing there.
-fn refuse_pooler(exporter: &mut Client, workers: &mut [Client], address: &Address) -> Result<()> {
+pub(crate) fn refuse_pooler(exporter: &mut Client, workers: &mut [Client], address: &Address) -> Result<()> {
     let marker = "SELECT pg_catalog.current_setting('strongroom.connection', true)";
     run(exporter, "SET strongroom.connection = 'exporter'")?;
     let mut shared = false;
     for worker in workers.iter_mut() {
-        run(worker, BEGIN)?;
+        // In statement mode the pooler ends whoever begins a transaction.
+        if worker.batch_execute(BEGIN).is_err() {
+            let _ = exporter.batch_execute("RESET ALL");
+            return Err(pooler(address));
+        }
         shared |= ask(worker, marker)?.as_deref() == Some("exporter");
     }
     shared |= ask(exporter, marker)?.as_deref() != Some("exporter");
+    if shared {
+        // Our settings lie on connections that the application gets next. As many transactions as we made connections hold
+        // the ones that were used last: these are set back.
+        for client in std::iter::once(&mut *exporter).chain(workers.iter_mut()) {
+            let _ = client.batch_execute("BEGIN; RESET ALL");
+        }
+        for client in std::iter::once(exporter).chain(workers.iter_mut()) {
+            let _ = client.batch_execute("COMMIT");
+        }
+        return Err(pooler(address));
+    }
     for worker in workers {
         run(worker, "ROLLBACK")?;
     }
-    if shared {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{address} is a connection pooler in transaction mode (PgBouncer or alike): it gives every transaction \
-                     another connection, so tables cannot be kept locked and a snapshot cannot be shared"
-            ),
-            "Use the address of the PostgreSQL server itself, or a pool in session mode.",
-        ));
-    }
     Ok(())
+}
+
+fn pooler(address: &Address) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "{address} is a connection pooler in transaction or statement mode (PgBouncer or alike): it gives every transaction \
+             another connection, so settings do not hold, tables cannot be kept locked and a snapshot cannot be shared"
+        ),
+        "Use the address of the PostgreSQL server itself, or a pool in session mode.",
+    )
 }
 
 /// Found beforehand and all together: not one by one, each after a long run.

@@ -171,6 +171,21 @@ impl<'a> Nesting<'a> {
     }
 }
 
+/// What follows a keyword, where it stands neither within quotes nor within parentheses.
+pub fn after_word<'a>(statement: &'a str, word: &str) -> Option<&'a str> {
+    let (mut at, mut parentheses) = (0, 0_u32);
+    for (token, raw) in (Tokens { rest: statement }) {
+        at += raw.len();
+        match token {
+            Token::Symbol("(") => parentheses += 1,
+            Token::Symbol(")") => parentheses = parentheses.saturating_sub(1),
+            Token::Word(found) if parentheses == 0 && found == word => return Some(&statement[at..]),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// SHA-256 over the statements in their canonical form, sorted; 64 hexadecimal digits.
 pub fn hash(texts: &[&str]) -> String {
     let mut statements: Vec<String> =

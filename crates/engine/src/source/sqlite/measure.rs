@@ -35,15 +35,17 @@ pub(crate) struct Measured {
     pub(crate) findings: Findings,
 }
 
-/// Checks the file and counts and hashes everything in it.
-pub(crate) fn measure(path: &Path, hash_key: [u8; 32], progress: &dyn Progress) -> Result<Measured> {
+/// Checks the file and counts and hashes everything in it. What is wrong with it is said of `original`: a copy is damaged
+/// when its original is.
+pub(crate) fn measure(path: &Path, original: &Path, hash_key: [u8; 32], progress: &dyn Progress) -> Result<Measured> {
     let connection = open_immutable(path)?;
-    let objects = schema::objects(&connection, path)?;
-    let facts = schema::facts(&connection, path)?;
+    let objects = schema::objects(&connection, original)?;
+    let facts = schema::facts(&connection, original)?;
     let tables = objects.iter().filter(|object| object.is_table());
-    let tables = tables.map(|object| schema::shape(&connection, path, &object.name)).collect::<Result<Vec<_>>>()?;
+    let tables = tables.map(|object| schema::shape(&connection, original, &object.name)).collect::<Result<Vec<_>>>()?;
     let shared = Shared {
         path,
+        original,
         encoding: Encoding::from_pragma(&facts.encoding),
         progress,
         queue: Mutex::new(plan(&connection, &tables)),
@@ -108,6 +110,7 @@ fn pieces(low: i64, high: i64) -> impl Iterator<Item = (i64, i64)> {
 /// What the threads share.
 struct Shared<'a> {
     path: &'a Path,
+    original: &'a Path,
     encoding: Encoding,
     progress: &'a dyn Progress,
     hash_key: [u8; 32],
@@ -128,9 +131,8 @@ impl Shared<'_> {
             let work = lock(&self.queue).pop_front();
             let done = match work {
                 None => return Ok(()),
-                Some(Work::Integrity) => {
-                    integrity::check(&connection, self.path, &self.tables).map(|found| lock(&self.findings).join(found))
-                }
+                Some(Work::Integrity) => integrity::check(&connection, self.original, &self.tables)
+                    .map(|found| lock(&self.findings).join(found)),
                 Some(Work::ForeignKeys) => {
                     let warnings = integrity::foreign_keys(&connection);
                     lock(&self.findings).warnings.extend(warnings);
@@ -148,7 +150,7 @@ impl Shared<'_> {
     fn hash_rows(&self, connection: &Connection, table: usize, between: Option<(i64, i64)>) -> Result<()> {
         let mut hasher = SetHasher::new(self.hash_key);
         let mut encoded = Vec::new();
-        let rows = Rows::new(self.path, &self.tables[table], self.encoding);
+        let rows = Rows::new(self.original, &self.tables[table], self.encoding);
         rows.for_each(connection, between, |values| {
             encoded.clear();
             values.for_each(|value| encode(&mut encoded, value));
@@ -176,6 +178,7 @@ impl Shared<'_> {
             tables,
             objects: count_objects(objects),
             values: values(facts),
+            image_hash: None,
         };
         let mut findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
         findings.warnings.sort();

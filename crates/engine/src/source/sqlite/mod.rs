@@ -9,6 +9,7 @@
 
 pub(crate) mod capture;
 mod export;
+pub(crate) mod image;
 pub(crate) mod integrity;
 pub(crate) mod measure;
 pub(crate) mod open;
@@ -24,6 +25,7 @@ use crate::config::component::SqliteSettings;
 use crate::manifest::{ComponentKind, ComponentManifest, Export, Figures, State};
 use crate::{Error, ErrorKind, Result};
 use export::JsonContent;
+use image::ImageReader;
 use measure::Measured;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
@@ -51,9 +53,15 @@ impl SqliteSource {
         Self { name: name.into(), settings, captured: None }
     }
 
-    fn write_native(&self, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
+    /// Bytes, and the hash of the file.
+    fn write_native(
+        &self,
+        context: &Context<'_>,
+        captured: &Captured,
+        writer: &mut dyn EntryWriter,
+    ) -> Result<(u64, Option<String>)> {
         let doing = || format!("reading the copy of {}", self.settings.path.display());
-        let mut file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
+        let file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
         let size = file.metadata().map_err(|cause| Error::io(doing(), cause))?.len();
         let file_name = self.settings.path.file_name().unwrap_or_default();
         let entry = Entry {
@@ -61,9 +69,11 @@ impl SqliteSource {
             kind: EntryKind::File { size_bytes: Some(size) },
             metadata: captured.metadata.clone(),
         };
+        let mut image = ImageReader::new(file, &context.hash_key);
         let mut content =
-            Hinted { content: &mut file, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
-        stored(writer.write(&entry, Some(&mut content))?, Some(size))
+            Hinted { content: &mut image, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
+        let bytes = stored(writer.write(&entry, Some(&mut content))?, Some(size))?;
+        Ok((bytes, Some(image.hash())))
     }
 
     fn write_json(&self, context: &Context<'_>, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
@@ -111,18 +121,20 @@ impl Source for SqliteSource {
         let captured = self.captured.take().ok_or_else(|| Error::internal("read before capture"))?;
         let export = self.settings.export.unwrap_or(Export::Native);
         let (written, measured) = std::thread::scope(|scope| {
-            let measuring = scope.spawn(|| measure::measure(&captured.copy, context.hash_key, context.progress));
+            let measuring = scope
+                .spawn(|| measure::measure(&captured.copy, &self.settings.path, context.hash_key, context.progress));
             let written = match export {
-                Export::Native => self.write_native(&captured, writer),
-                Export::Json => self.write_json(context, &captured, writer),
+                Export::Native => self.write_native(context, &captured, writer),
+                Export::Json => self.write_json(context, &captured, writer).map(|bytes| (bytes, None)),
             };
             let abrupt = |_| Err(Error::internal("measuring the database ended abruptly"));
             (written, measuring.join().unwrap_or_else(abrupt))
         });
         // A damaged database explains a failed export, not the other way round.
         let within = |error: Error| error.within(format_args!("component {}", self.name));
-        let Measured { figures, mut findings } = measured.map_err(within)?;
-        let bytes = written.map_err(within)?;
+        let Measured { mut figures, mut findings } = measured.map_err(within)?;
+        let bytes;
+        (bytes, figures.image_hash) = written.map_err(within)?;
         if export == Export::Json
             && let Err(error) = export::try_definitions(&captured.copy)
         {

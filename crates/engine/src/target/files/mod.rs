@@ -16,6 +16,7 @@ mod record;
 mod site;
 mod stage;
 mod swap;
+mod sync;
 mod tree;
 mod write;
 

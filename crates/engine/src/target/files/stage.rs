@@ -4,6 +4,7 @@
 //! entries are, nothing outside is touched: `a -> /etc` followed by `a/passwd` is an error. Folders are the owner's alone
 //! until [`Stage::finish`] gives them their modes and times, deepest first.
 
+use super::sync::SyncBehind;
 use super::write::{Job, SMALL_BYTES_MAX, WritePool, twice, wrong_size};
 use crate::tree::ladder::Ladder;
 use crate::tree::metadata::{Withheld, apply, apply_at};
@@ -28,6 +29,7 @@ pub struct Stage {
     implied: BTreeSet<Vec<u8>>,
     /// Started with the first small file.
     pool: Option<WritePool>,
+    syncing: SyncBehind,
     withheld: Withheld,
 }
 
@@ -36,6 +38,7 @@ impl Stage {
     pub fn new(root: Arc<OwnedFd>) -> Self {
         Self {
             ladder: Ladder::new(Arc::clone(&root)),
+            syncing: SyncBehind::new(Arc::clone(&root)),
             here: Vec::new(),
             root,
             folders: Vec::new(),
@@ -61,7 +64,7 @@ impl Stage {
                 }
                 self.folders.push((entry.path.clone(), entry.metadata.clone()));
             }
-            EntryKind::File { size_bytes } => self.file(folder, name, entry, *size_bytes, content, progress)?,
+            EntryKind::File { size_bytes } => self.file(folder, name, entry, *size_bytes, content)?,
             EntryKind::HardLink { target } => {
                 self.flush()?;
                 let (from, from_name) = self.locate(target)?;
@@ -104,6 +107,7 @@ impl Stage {
             fchmod(self.ladder.here(), open)
                 .map_err(|cause| Error::io("opening up a restored folder", cause.into()))?;
         }
+        self.syncing.join().map_err(|cause| Error::io("syncing the restored files", cause))?;
         Ok((self.root, self.withheld))
     }
 
@@ -133,16 +137,12 @@ impl Stage {
         entry: &Entry,
         size: Option<u64>,
         content: &mut dyn Read,
-        progress: &dyn Progress,
     ) -> Result<()> {
         let job = Job { folder, name, path: entry.path.clone(), metadata: entry.metadata.clone() };
         let Some(small) = size.filter(|&size| size <= SMALL_BYTES_MAX) else {
-            let withheld = job.write(content, size, &|bytes| {
-                progress.bytes(bytes);
-                progress.check_cancelled()
-            })?;
+            let withheld = job.write(content, size)?;
             self.withheld.join(withheld);
-            return Ok(());
+            return self.syncing.wrote(size.unwrap_or_default()).map_err(writing(&entry.path));
         };
         let mut bytes = Vec::with_capacity(small as usize);
         content
@@ -152,7 +152,7 @@ impl Stage {
         if bytes.len() as u64 != small {
             return Err(wrong_size(&entry.path, size, bytes.len() as u64));
         }
-        progress.bytes(small);
+        self.syncing.wrote(small).map_err(writing(&entry.path))?;
         self.pool.get_or_insert_with(WritePool::new).submit(job, bytes)
     }
 

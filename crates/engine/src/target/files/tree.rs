@@ -160,12 +160,16 @@ impl TreeTarget {
         if !is_children && matches!(self.belongs, Belongs::Tree { .. }) {
             self.set_root(&root, site.as_ref()).doing(doing)?;
         }
-        let figures = self.measure(context, &root, withheld).doing(doing)?;
+        let figures = std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| syncfs(&root).map_err(io::Error::from));
+            let figures = self.measure(context, &root, withheld);
+            syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked"))).and(figures)
+        });
+        let figures = figures.doing(doing)?;
         let record = match &site {
             Some(site) => Some(self.record(site, held, &root)?),
             None => None,
         };
-        syncfs(&root).map_err(io::Error::from).doing(doing)?;
         context.progress.step("files.finish.synced");
         if let Some(record) = record {
             record.save(&self.record_file()?)?;

@@ -38,12 +38,7 @@ pub struct Job {
 
 impl Job {
     /// Makes the file with the whole of `content`, which must be `size` bytes where that is known.
-    pub fn write(
-        &self,
-        content: &mut dyn Read,
-        size: Option<u64>,
-        on_bytes: &dyn Fn(u64) -> Result<()>,
-    ) -> Result<Withheld> {
+    pub fn write(&self, content: &mut dyn Read, size: Option<u64>) -> Result<Withheld> {
         let file = self.create()?;
         let mut sink = Sink { file: &file, position: 0, holes: self.metadata.sparse };
         let mut buffer = vec![0; 256 * 1024];
@@ -57,7 +52,6 @@ impl Job {
                 }
             };
             sink.write(&buffer[..length]).map_err(|cause| self.failed(cause))?;
-            on_bytes(length as u64)?;
         }
         let written = sink.position;
         if size.is_some_and(|size| size != written) {

@@ -12,12 +12,17 @@ use crate::target::TargetPlan;
 use std::collections::BTreeSet;
 
 /// What a restore would do.
-pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &ComponentManifest) -> Result<TargetPlan> {
+pub(super) fn inspect(
+    address: &Address,
+    beside: Option<&Beside>,
+    manifest: &ComponentManifest,
+    only: Option<&[String]>,
+) -> Result<TargetPlan> {
     let mut session = Session::connect(address)?;
     let mut plan = TargetPlan::default();
     let database = &address.database;
     if let Some(beside) = beside {
-        live(&mut session, database, beside, &mut plan)?;
+        live(&mut session, database, beside, only, &mut plan)?;
     } else if let Some(why) = not_empty(&mut session, database)? {
         plan.obstacles.push(format!("{why}: name a database that does not exist yet, or an empty one"));
     }
@@ -43,13 +48,29 @@ pub(super) fn inspect(address: &Address, beside: Option<&Beside>, manifest: &Com
 }
 
 /// What is live now, and what hangs on it from outside.
-fn live(session: &mut Session, database: &str, beside: &Beside, plan: &mut TargetPlan) -> Result<()> {
+fn live(
+    session: &mut Session,
+    database: &str,
+    beside: &Beside,
+    only: Option<&[String]>,
+    plan: &mut TargetPlan,
+) -> Result<()> {
     if !exists(session, database)? {
         plan.warnings.push(format!("there is no database {database} now: it is made anew"));
         return Ok(());
     }
+    let mut names = introspect::names(session, database)?;
     plan.replaces = Some(format!("database {database}"));
-    let names = introspect::names(session, database)?;
+    if let Some(only) = only {
+        names.tables.retain(|table| only.contains(&table.name));
+        let there: Vec<_> = names.tables.iter().map(|table| table.name.as_str()).collect();
+        plan.replaces = (!there.is_empty()).then(|| format!("{} in database {database}", there.join(", ")));
+        for name in staying_references(session, database, only)? {
+            plan.obstacles.push(format!(
+                "{name} refers to one of these tables by foreign key and would follow the old one: restore {name} along with them"
+            ));
+        }
+    }
     let tables = names.tables.iter().map(|table| TableFigures {
         schema: None,
         name: table.name.clone(),
@@ -97,25 +118,6 @@ pub(super) fn staying_references(session: &mut Session, database: &str, exchange
     ))?;
     let pairs = rows.iter().map(|row| (text_at(row, 0), text_at(row, 1)));
     Ok(pairs.filter(|(from, to)| exchanged.contains(to) && !exchanged.contains(from)).map(|(from, _)| from).collect())
-}
-
-/// Foreign keys to tables that are not restored along refer to the live ones.
-pub(super) fn refer_to_live(schema: &mut Schema, live: &str, restored: &[String]) {
-    const REFERENCES: &str = " REFERENCES `";
-    for table in &mut schema.tables {
-        let lines = table.definition.lines().map(|line| {
-            let key = line.trim_start().starts_with("CONSTRAINT `").then(|| line.rsplit_once(REFERENCES)).flatten();
-            match key {
-                Some((head, tail))
-                    if !restored.iter().any(|name| tail.starts_with(&format!("{}` (", name.replace('`', "``")))) =>
-                {
-                    format!("{head} REFERENCES {}.`{tail}", quote_name(live))
-                }
-                _ => line.to_owned(),
-            }
-        });
-        table.definition = lines.collect::<Vec<_>>().join("\n");
-    }
 }
 
 /// Why a database is no place for a restore, if it exists and holds anything.

@@ -4,6 +4,7 @@
 //! it is made again there. It is written to a temporary name, synced, renamed and its folder synced: after a crash the old or
 //! the new one is there, whole.
 
+use super::keys::{self, Key};
 use super::{Beside, shown};
 use crate::source::mysql::introspect;
 use crate::source::mysql::schema::{Object, Schema};
@@ -38,6 +39,9 @@ pub(super) struct Contents {
     pub character_set: String,
     pub collation: String,
     pub comment: String,
+    /// Where single tables are exchanged: their keys to tables that stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
 }
 
 /// An exchange that has begun.
@@ -80,6 +84,7 @@ impl Contents {
             character_set: schema.character_set.clone(),
             collation: schema.collation.clone(),
             comment: schema.comment.clone(),
+            keys: Vec::new(),
         }
     }
 
@@ -94,13 +99,16 @@ impl Contents {
             character_set: settings.character_set,
             collation: settings.collation,
             comment: settings.comment,
+            keys: Vec::new(),
         })
     }
 
     /// Only these tables and what hangs on them.
-    pub fn keep_only(&mut self, tables: &[String]) {
+    pub fn keep_only(&mut self, session: &mut Session, database: &str, tables: &[String]) -> Result<()> {
         self.tables.retain(|table| tables.contains(table));
+        self.keys = keys::of_live(session, database, &self.tables)?;
         self.objects.retain(|object| object.table.as_ref().is_some_and(|table| tables.contains(table)));
+        Ok(())
     }
 }
 
@@ -156,13 +164,13 @@ impl Journal {
 }
 
 /// The restored database is complete: from here on a swap knows all it needs.
-pub(super) fn begin(beside: &Beside, database: &str, schema: &Schema, only_tables: bool) -> Result<()> {
+pub(super) fn begin(beside: &Beside, database: &str, schema: &Schema, only_tables: Option<Vec<Key>>) -> Result<()> {
     let journal = Journal {
         version: VERSION,
         database: database.to_owned(),
         live: Side::Old,
-        beside: Contents::of_schema(schema),
-        only_tables,
+        only_tables: only_tables.is_some(),
+        beside: Contents { keys: only_tables.unwrap_or_default(), ..Contents::of_schema(schema) },
         pending: None,
     };
     journal.write(&beside.state_folder)

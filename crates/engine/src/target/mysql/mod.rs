@@ -7,6 +7,7 @@
 mod drill;
 mod inspect;
 mod journal;
+mod keys;
 mod load;
 mod make;
 mod swap;
@@ -17,13 +18,14 @@ pub use swap::STEPS;
 use crate::config::component::ServerDatabaseSettings;
 use crate::export::json::JsonReader;
 use crate::id::Id;
-use crate::manifest::{ComponentManifest, Figures};
+use crate::manifest::{ComponentManifest, Figures, TableId};
 use crate::source::mysql::address::Address;
 use crate::source::mysql::schema::Schema;
 use crate::source::mysql::session::{Session, quote_name, quote_text};
 use crate::source::mysql::{DOCUMENT_ENTRY, SCHEMA_ENTRY, figures, schema_from_document, script};
 use crate::target::{Context, Place, Target, TargetPlan};
 use crate::{Error, ErrorKind, Result};
+use keys::Key;
 use load::Loaders;
 use make::Events;
 use std::io::Read;
@@ -52,6 +54,8 @@ pub struct MysqlTarget {
     content_hash_bytes_max: Option<u64>,
     beside: Option<Beside>,
     only: Option<Vec<String>>,
+    /// Keys of these tables to others: made when they are live.
+    keys: Vec<Key>,
     schema: Option<Schema>,
     loaders: Option<Loaders>,
 }
@@ -85,16 +89,10 @@ impl MysqlTarget {
             content_hash_bytes_max: settings.content_hash_bytes_max,
             beside,
             only: None,
+            keys: Vec::new(),
             schema: None,
             loaders: None,
         })
-    }
-
-    /// Restores these tables alone, with their triggers; routines, views, events and other tables are left as they are.
-    #[must_use]
-    pub fn only_tables(mut self, tables: Vec<String>) -> Self {
-        self.only = Some(tables);
-        self
     }
 
     /// The database that is filled: the new one, or the one beside the live one.
@@ -123,9 +121,7 @@ impl MysqlTarget {
                 ));
             }
             inspect::keep_only(&mut schema, only);
-            if self.beside.is_some() {
-                inspect::refer_to_live(&mut schema, &self.address.database, only);
-            }
+            self.keys = keys::take_out(&mut schema, only);
         }
         let filled = self.filled();
         let mut session = Session::connect(&filled)?;
@@ -190,8 +186,14 @@ impl MysqlTarget {
 }
 
 impl Target for MysqlTarget {
+    /// These tables alone, with their triggers; routines, views, events and other tables are left as they are.
+    fn only_tables(&mut self, tables: &[TableId]) -> Result<()> {
+        self.only = Some(tables.iter().map(|table| table.name.clone()).collect());
+        Ok(())
+    }
+
     fn inspect(&mut self, _context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
-        inspect::inspect(&self.address, self.beside.as_ref(), manifest)
+        inspect::inspect(&self.address, self.beside.as_ref(), manifest, self.only.as_deref())
     }
 
     fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
@@ -233,7 +235,9 @@ impl Target for MysqlTarget {
         )?;
         let measured = figures::measure(&filled, self.connections, self.content_hash_bytes_max, context.hash_key)?;
         match &self.beside {
-            Some(beside) => journal::begin(beside, &self.address.database, &schema, self.only.is_some())?,
+            Some(beside) => {
+                journal::begin(beside, &self.address.database, &schema, self.only.is_some().then(|| self.keys.clone()))?
+            }
             None if !drill::is_drill(&filled.database) => make::enable_events(&mut session, &schema, &filled.database)?,
             None => {}
         }

@@ -173,7 +173,10 @@ impl Exchange<'_> {
             }
         };
         if journal.only_tables {
-            outgoing.keep_only(&journal.beside.tables);
+            outgoing.keep_only(self.session, self.live, &journal.beside.tables)?;
+            for key in &journal.beside.keys {
+                key.check(self.session, &incoming, self.live)?;
+            }
         }
         journal.pending = Some(Pending { to, outgoing });
         journal.write(&self.beside.state_folder)?;
@@ -291,6 +294,9 @@ impl Exchange<'_> {
         let kept = journal.beside.objects.iter().filter(|object| object.kind.is_routine()).collect::<Vec<_>>();
         self.drop_objects(self.live, &pending.outgoing.objects, &kept)?;
         self.drop_objects(incoming, &journal.beside.objects, &[])?;
+        for key in &pending.outgoing.keys {
+            key.drop(self.session, self.live)?;
+        }
         self.context.progress.step(STEPS[1]);
         self.rename(journal, pending, incoming, outgoing)
     }
@@ -362,6 +368,9 @@ impl Exchange<'_> {
             ))?;
         }
         self.fix_sequence_defaults(&new.tables, incoming)?;
+        for key in &new.keys {
+            key.make(self.session, self.live)?;
+        }
         self.check_foreign_keys()?;
         // A crash may have left some of them made.
         self.drop_objects(
@@ -422,6 +431,9 @@ impl Exchange<'_> {
     fn undo(&mut self, journal: &mut Journal, pending: &Pending) -> Result<()> {
         let old = &pending.outgoing;
         if exists(self.session, self.live)? {
+            for key in &old.keys {
+                key.make(self.session, self.live)?;
+            }
             self.drop_objects(
                 self.live,
                 &old.objects,

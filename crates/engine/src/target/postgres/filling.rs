@@ -1,5 +1,6 @@
 //! A new database while it is filled, and measured when it is full.
 
+use super::json::Sink;
 use super::load::Loaders;
 use super::schema;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
@@ -115,16 +116,6 @@ impl Filling {
         }
     }
 
-    /// The rows of one table of the layout, by schema and name.
-    pub fn table_named(&mut self, schema: &str, name: &str, content: &mut dyn Read) -> Result<()> {
-        let number = self.layout.tables.iter().position(|table| table.schema == schema && table.name == name);
-        let path = match number {
-            Some(number) => self.layout.tables[number].file(number),
-            None => format!("{schema}.{name}"),
-        };
-        self.table(&path, content)
-    }
-
     /// The contents of the large objects; their definitions came before.
     pub fn large_objects(&mut self, content: &mut dyn Read) -> Result<()> {
         let what = "restoring large objects";
@@ -140,8 +131,12 @@ impl Filling {
             return Err(incomplete(missing));
         }
         let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
-        schema::run_post_data(&mut self.client, &mut helpers, &post_data)?;
-        schema::run_all(&mut self.client, self.grants.iter().map(String::as_str))?;
+        let unfilled = schema::run_post_data(&mut self.client, &mut helpers, &post_data, &self.grants)?;
+        for (name, error) in &unfilled {
+            context
+                .progress
+                .warning(&format!("the materialized view {name} could not be filled, and stays empty: {error}"));
+        }
         context.progress.check_cancelled()?;
         // A live database that is filled again has kept its own, and only its owner may set them.
         let kept =
@@ -151,12 +146,41 @@ impl Filling {
             let statements = self.layout.database.statements(&target);
             schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
         }
-        Ok(Loaded { address: self.address, client: self.client, helpers })
+        let unfilled = unfilled.len() as u64;
+        Ok(Loaded { address: self.address, client: self.client, helpers, unfilled })
+    }
+}
+
+impl Sink for Filling {
+    fn pre_data(&mut self, text: &str) -> Result<()> {
+        Self::pre_data(self, text)
+    }
+
+    fn sequences(&mut self, text: &str) -> Result<()> {
+        self.run(text)
+    }
+
+    fn large_object_definitions(&mut self, text: &str) -> Result<()> {
+        self.run(text)
+    }
+
+    fn post_data(&mut self, text: String) -> Result<()> {
+        self.post_data = Some(text);
+        Ok(())
+    }
+
+    fn table_named(&mut self, schema: &str, name: &str, rows: &mut dyn Read) -> Result<()> {
+        let path = self.layout.file_of(schema, name).unwrap_or_else(|| format!("{schema}.{name}"));
+        self.table(&path, rows)
+    }
+
+    fn large_objects(&mut self, rows: &mut dyn Read) -> Result<()> {
+        Self::large_objects(self, rows)
     }
 }
 
 /// Takes COPY text on one connection.
-fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+pub fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
     let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
     let mut piece = vec![0; 256 * 1024];
     let mut written = Ok(());
@@ -181,6 +205,8 @@ pub struct Loaded {
     address: Address,
     client: Client,
     helpers: Vec<Client>,
+    /// Materialized views that could not be filled, which was said.
+    unfilled: u64,
 }
 
 impl Loaded {
@@ -199,6 +225,7 @@ impl Loaded {
         if let Some(expected) = expected {
             figures.schema_hash.clone_from(&expected.schema_hash);
         }
+        forgive_unfilled(&mut figures, self.unfilled);
         context.progress.warning(
             "restored in one transaction, which pg_dump cannot see: definitions are compared by their counts, not word for word",
         );
@@ -232,23 +259,24 @@ impl Loaded {
         let mut figures = figures?;
         figures.schema_hash = crate::source::postgres::statements::hash(&[&pre_data, &post_data]);
         forgive_other_version(&mut figures, expected, context);
+        forgive_unfilled(&mut figures, self.unfilled);
         Ok(figures)
     }
 }
 
-fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
+pub fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {
     match manifest.map(|manifest| &manifest.figures) {
         Some(Figures::Database(figures)) => Some(figures),
         _ => None,
     }
 }
 
-fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
+pub fn reading(context: &Context<'_>, layout: &Layout) -> Reading {
     Reading { hash_key: context.hash_key, ordered: false, raw_bytes: layout.database.encoding == "SQL_ASCII" }
 }
 
 /// What the backup left unhashed is not hashed here either.
-fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
+pub fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
     let Some(expected) = expected else { return };
     for table in &mut layout.tables {
         table.unhashed = expected.tables.iter().any(|figures| {
@@ -256,6 +284,13 @@ fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
                 && figures.schema.as_deref() == Some(&table.schema)
                 && figures.content_hash.is_none()
         });
+    }
+}
+
+/// A materialized view holds nothing of its own: what could not be filled was named, and is no reason to refuse the rest.
+fn forgive_unfilled(figures: &mut DatabaseFigures, unfilled: u64) {
+    if unfilled > 0 {
+        *figures.objects.entry("materializedViewsPopulated".to_owned()).or_default() += unfilled;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the live database is wholly the old one until the commit, and wholly the new one after it, whoever is killed.
 //! The uncomfortable consequences: its clients wait for as long as the restore takes, one connection does all the work, and
-//! there is nothing to swap back to. The way back is the backup that was taken before.
+//! nothing lies beside afterwards: the way back is the backup that was taken before, written in the same way.
 
 use super::admin::{connect_maintenance, disconnect};
 use super::filling::Filling;
@@ -83,33 +83,66 @@ pub fn begin(address: &Address, layout: Layout, disconnect_clients: bool) -> Res
     Filling::within_transaction(address.clone(), client, layout)
 }
 
+/// The record of a restore within a transaction; that of an earlier turn of the same restore is kept.
+pub fn record(earlier: Option<Record>, new: impl FnOnce() -> Record) -> Record {
+    earlier.filter(|record| record.transaction.is_some()).unwrap_or_else(|| Record { in_place: true, ..new() })
+}
+
 /// Commits what was measured. The transaction's id is on record before: after a crash the server says what became of it.
-pub fn commit(client: &mut Client, mut record: Record, save: impl FnOnce(&Record) -> Result<()>) -> Result<()> {
+pub fn commit(
+    client: &mut Client,
+    mut record: Record,
+    makes_restored_live: bool,
+    save: impl Fn(&Record) -> Result<()>,
+) -> Result<()> {
     let row = client
         .query_one("SELECT pg_catalog.txid_current()::text", &[])
         .map_err(|error| database("asking for the transaction's id", error))?;
     record.transaction = Some(row.get(0));
+    record.makes_restored_live = makes_restored_live;
+    record.committed = false;
     save(&record)?;
-    client.batch_execute("COMMIT").map_err(|error| database("committing the restore", error))
+    client.batch_execute("COMMIT").map_err(|error| database("committing the restore", error))?;
+    record.committed = true;
+    save(&record)
+}
+
+/// Whether the restored side is live: the last transaction on record made it so, or was to take it back and never was committed.
+pub fn is_restored_side_live(address: &Address, record: &Record) -> Result<bool> {
+    let Some(transaction) = &record.transaction else { return Ok(false) };
+    let committed = record.committed || was_committed(address, transaction)?;
+    Ok(committed == record.makes_restored_live)
 }
 
 /// Whether the recorded transaction was committed.
-pub fn was_committed(address: &Address, transaction: &str) -> Result<bool> {
+fn was_committed(address: &Address, transaction: &str) -> Result<bool> {
     let mut client = connect(address)?;
     let id: i64 = transaction.parse().map_err(|_| Error::internal("a transaction's id is no number"))?;
     let row = client
         .query_one("SELECT pg_catalog.txid_status($1)", &[&id])
         .map_err(|error| database("asking what became of the restore's transaction", error))?;
-    Ok(row.get::<_, Option<String>>(0).as_deref() == Some("committed"))
+    match row.get::<_, Option<String>>(0).as_deref() {
+        Some("committed") => Ok(true),
+        Some("aborted") => Ok(false),
+        Some(_) => Err(Error::new(
+            ErrorKind::Busy,
+            "the restore's transaction is still under way on the server",
+            "The server has not noticed yet that its client is gone: try again in a moment.",
+        )),
+        None => Err(Error::new(
+            ErrorKind::Refused,
+            "the server no longer knows what became of the restore's transaction: it is too long ago",
+            "Look whether the database holds the restored data, and restore again from the backup that you want.",
+        )),
+    }
 }
 
-/// There is nothing to go back to.
+/// Nothing lies beside, and no transaction that writes the old data back waits for its commit.
 pub fn no_way_back() -> Error {
     Error::new(
         ErrorKind::Refused,
-        "this restore was done in one transaction, because the role may not rename databases: there is no old database \
-         to go back to",
-        "Restore the pre-restore backup that was taken before it.",
+        "this restore was done in one transaction of the live database: there is nothing beside to exchange with",
+        "`strongroom undo` writes the backup back that was taken before it.",
     )
 }
 

@@ -8,6 +8,7 @@ use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::connect::{connect, server_version_number};
 use crate::source::postgres::error::database;
 use crate::source::postgres::pg_dump::PgDump;
+use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::{figures, layout, sql};
 use crate::target::{Place, TargetPlan};
 use crate::{Error, ErrorKind, Result};
@@ -23,6 +24,7 @@ pub fn inspect(
     settings: &ClientSettings,
 ) -> Result<TargetPlan> {
     let mut client = connect_maintenance(address, &address.database)?;
+    refuse_pooler(&mut client, &mut [connect_maintenance(address, &address.database)?], address)?;
     let mut plan = TargetPlan { needs_bytes: manifest.bytes, ..TargetPlan::default() };
     let Figures::Database(expected) = &manifest.figures else {
         plan.obstacles.push("the manifest is not that of a database".to_owned());

@@ -1,6 +1,5 @@
 //! Reads the JSON export back: rows become COPY text again and go the same way as a native export's.
 
-use super::filling::Filling;
 use super::parse_layout;
 use crate::Result;
 use crate::export::json::{JsonReader, SchemaObject};
@@ -9,6 +8,22 @@ use crate::source::postgres::json::{LARGE_OBJECT, LARGE_OBJECTS, LAYOUT, POST_DA
 use crate::source::postgres::layout::Layout;
 use crate::source::postgres::rows::PIECE_BYTES;
 use std::io::{self, Read};
+
+/// Takes what a document holds, part by part.
+pub trait Sink {
+    /// The schema's first half.
+    fn pre_data(&mut self, text: &str) -> Result<()>;
+    /// Sequences' values.
+    fn sequences(&mut self, text: &str) -> Result<()>;
+    /// Large objects without their contents.
+    fn large_object_definitions(&mut self, text: &str) -> Result<()>;
+    /// The schema's second half, which is needed last.
+    fn post_data(&mut self, text: String) -> Result<()>;
+    /// Rows of one table, as COPY text.
+    fn table_named(&mut self, schema: &str, name: &str, rows: &mut dyn Read) -> Result<()>;
+    /// Contents of large objects, as COPY text.
+    fn large_objects(&mut self, rows: &mut dyn Read) -> Result<()>;
+}
 
 /// A document, read up to its first table.
 pub struct Document<R: Read> {
@@ -27,19 +42,19 @@ impl<R: Read> Document<R> {
         parse_layout(serde_json::from_value(layout))
     }
 
-    /// Puts everything into the new database.
-    pub fn restore(mut self, filling: &mut Filling) -> Result<()> {
-        filling.pre_data(&self.text(PRE_DATA))?;
-        filling.run(&self.text(SEQUENCE))?;
-        filling.run(&self.text(LARGE_OBJECT))?;
-        filling.post_data = Some(self.text(POST_DATA));
+    /// Hands everything on.
+    pub fn restore(mut self, sink: &mut dyn Sink) -> Result<()> {
+        sink.pre_data(&self.text(PRE_DATA))?;
+        sink.sequences(&self.text(SEQUENCE))?;
+        sink.large_object_definitions(&self.text(LARGE_OBJECT))?;
+        sink.post_data(self.text(POST_DATA))?;
         while let Some(table) = self.reader.next_table()? {
             let schema = table.name.schema.as_deref().unwrap_or("public");
             let mut rows = Rows { reader: &mut self.reader, row: Vec::new(), text: Vec::new(), at: 0 };
             if [schema, &table.name.name] == LARGE_OBJECTS {
-                filling.large_objects(&mut rows)?;
+                sink.large_objects(&mut rows)?;
             } else {
-                filling.table_named(schema, &table.name.name, &mut rows)?;
+                sink.table_named(schema, &table.name.name, &mut rows)?;
             }
         }
         self.reader.finish()

@@ -14,21 +14,23 @@ mod load;
 mod names;
 mod schema;
 mod swap;
+mod tables;
 
 pub use admin::{drop_database, query, sweep_drills};
 
 use crate::config::component::ServerDatabaseSettings;
 use crate::id::Id;
-use crate::manifest::{ComponentManifest, Figures};
+use crate::manifest::{ComponentManifest, Figures, TableId};
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::layout::{LAYOUT_VERSION, Layout};
-use crate::target::{Context, Place, Target, TargetPlan};
+use crate::target::{Context, Place, Target, TargetPlan, WayBack};
 use crate::{Error, ErrorKind, Result};
 use filling::Filling;
 use names::{Record, Standing};
 use std::io::Read;
 use std::path::Path;
 use swap::Direction;
+use tables::Tables;
 use vault::{Entry, EntryKind};
 
 /// The steps that are reported to [`vault::Progress::step`], in order.
@@ -59,6 +61,12 @@ pub struct PostgresTarget {
     made: Option<u32>,
     /// The measured transaction that waits for its commit, where databases may not be renamed.
     uncommitted: Option<postgres::Client>,
+    /// These tables alone; all when empty.
+    only: Vec<TableId>,
+    /// Single tables on their way.
+    tables: Option<Tables>,
+    /// Everything happens in one transaction of the live database.
+    in_place: bool,
 }
 
 impl PostgresTarget {
@@ -73,6 +81,9 @@ impl PostgresTarget {
             filling: None,
             made: None,
             uncommitted: None,
+            only: Vec::new(),
+            tables: None,
+            in_place: false,
         }
     }
 
@@ -112,9 +123,19 @@ impl PostgresTarget {
         })
     }
 
-    /// What became of a restore within one transaction.
-    fn was_committed(&self, record: &Record) -> Result<bool> {
-        record.transaction.as_ref().map_or(Ok(false), |id| in_place::was_committed(&self.address()?, id))
+    /// A restore within one transaction begins: its record comes first.
+    fn begin_in_place(&self, context: &Context<'_>, old_oid: Option<u32>) -> Result<Record> {
+        let (id, folder) = self.live()?;
+        let address = self.address()?;
+        let record = in_place::record(self.record()?, || Record::new(&address.database, id, old_oid));
+        record.save(folder, &self.name)?;
+        context.progress.step("postgres.recorded");
+        Ok(record)
+    }
+
+    fn commit(&mut self, mut client: postgres::Client, record: Record, makes_restored_live: bool) -> Result<()> {
+        let (_, folder) = self.live()?;
+        in_place::commit(&mut client, record, makes_restored_live, |record| record.save(folder, &self.name))
     }
 
     fn connections(&self) -> usize {
@@ -138,9 +159,8 @@ impl PostgresTarget {
         }
         let (id, folder) = self.live()?;
         let old_oid = names::oid_of(&mut maintenance, &address.database)?;
-        if !in_place::may_rename(&mut maintenance, &address.database)? {
-            Record::new(&address.database, id, old_oid).save(folder, &self.name)?;
-            context.progress.step("postgres.recorded");
+        if self.in_place {
+            self.begin_in_place(context, old_oid)?;
             return in_place::begin(&address, layout, context.disconnect_clients);
         }
         if let Some(earlier) = Record::load(folder, &self.name)? {
@@ -170,13 +190,7 @@ impl PostgresTarget {
     }
 
     fn filling(&mut self) -> Result<&mut Filling> {
-        self.filling.as_mut().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Damaged,
-                format!("{}: the export does not begin with 0-layout.json", self.name),
-                "This is no PostgreSQL export of Strongroom, or its beginning is missing.",
-            )
-        })
+        self.filling.as_mut().ok_or_else(|| no_layout(&self.name))
     }
 }
 
@@ -189,9 +203,33 @@ fn refuse_after_swap(client: &mut postgres::Client, record: &Record) -> Result<(
 }
 
 impl Target for PostgresTarget {
+    fn only_tables(&mut self, tables: &[TableId]) -> Result<()> {
+        self.only = tables.to_vec();
+        Ok(())
+    }
+
+    fn way_back(&self) -> Result<WayBack> {
+        let live = matches!(self.place, Place::Live { .. });
+        let in_place = live && (self.in_place || self.record()?.is_some_and(|record| record.in_place));
+        Ok(if in_place { WayBack::Backup } else { WayBack::Beside })
+    }
+
+    fn is_restored_side_live(&mut self) -> Result<bool> {
+        in_place::is_restored_side_live(&self.address()?, &self.finished_record()?)
+    }
+
     fn inspect(&mut self, _context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
         self.manifest = Some(manifest.clone());
         let address = self.address()?;
+        if !self.only.is_empty() {
+            self.in_place = true;
+            return tables::inspect(&address, manifest, &self.only);
+        }
+        if matches!(self.place, Place::Live { .. }) {
+            let begun = self.record()?.is_some_and(|record| record.in_place);
+            let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
+            self.in_place = begun || !in_place::may_rename(&mut maintenance, &address.database)?;
+        }
         inspect::inspect(&address, &self.place, manifest, self.settings.tools_folder.as_deref(), &self.client)
     }
 
@@ -203,6 +241,9 @@ impl Target for PostgresTarget {
         }
         let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
         context.progress.entries(1);
+        if !self.only.is_empty() {
+            return self.table_entry(context, &path, content);
+        }
         match path.as_str() {
             "0-layout.json" => {
                 let layout = parse_layout(serde_json::from_str(&read_text(content, &path, LAYOUT_BYTES_MAX)?))?;
@@ -235,6 +276,9 @@ impl Target for PostgresTarget {
     }
 
     fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
+        if let Some(tables) = self.tables.take() {
+            return self.finish_tables(tables, context);
+        }
         let pg_dump_folder = self.settings.tools_folder.clone();
         let expected = self.manifest.take();
         self.filling()?;
@@ -252,26 +296,20 @@ impl Target for PostgresTarget {
             loaded.measure(context, expected.as_ref(), pg_dump_folder.as_deref(), &self.client)?
         };
         self.manifest = expected;
-        if let Place::Live { state_folder, .. } = &self.place
-            && let Some(mut record) = self.record()?
-        {
-            record.measured = true;
-            record.save(state_folder, &self.name)?;
-        }
-        context.progress.step("postgres.measured");
+        self.record_measured(context)?;
         Ok(Figures::Database(figures))
     }
 
     fn swap(&mut self, context: &Context<'_>) -> Result<()> {
         let record = self.finished_record()?;
-        if let Some(mut client) = self.uncommitted.take() {
-            let (_, folder) = self.live()?;
-            in_place::commit(&mut client, record, |record| record.save(folder, &self.name))?;
+        if let Some(client) = self.uncommitted.take() {
+            self.commit(client, record, true)?;
             context.progress.step("postgres.swap.renamed");
             return Ok(());
         }
-        if record.new_oid.is_none() {
-            return if self.was_committed(&record)? { Ok(()) } else { Err(in_place::rolled_back()) };
+        if record.in_place {
+            let live = in_place::is_restored_side_live(&self.address()?, &record)?;
+            return if live { Ok(()) } else { Err(in_place::rolled_back()) };
         }
         swap::exchange(&self.address()?, &record, Direction::Forth, context.disconnect_clients)?;
         context.progress.step("postgres.swap.renamed");
@@ -284,9 +322,17 @@ impl Target for PostgresTarget {
             return Ok(());
         }
         let record = self.finished_record()?;
-        if record.new_oid.is_none() {
-            self.uncommitted = None;
-            return if self.was_committed(&record)? { Err(in_place::no_way_back()) } else { Ok(()) };
+        if record.in_place {
+            let live = in_place::is_restored_side_live(&self.address()?, &record)?;
+            return match self.uncommitted.take() {
+                Some(client) if live => {
+                    self.commit(client, record, false)?;
+                    context.progress.step("postgres.swap_back.renamed");
+                    Ok(())
+                }
+                _ if live => Err(in_place::no_way_back()),
+                _ => Ok(()),
+            };
         }
         swap::exchange(&self.address()?, &record, Direction::Back, context.disconnect_clients)?;
         context.progress.step("postgres.swap_back.renamed");
@@ -300,7 +346,11 @@ impl Target for PostgresTarget {
         }
         self.filling = None;
         self.uncommitted = None;
+        self.tables = None;
         let Some(record) = self.record()? else { return Ok(()) };
+        if record.in_place {
+            return self.forget(context);
+        }
         let address = self.address()?;
         let mut client = admin::connect_maintenance(&address, &address.database)?;
         match record.standing(&mut client)? {
@@ -314,11 +364,71 @@ impl Target for PostgresTarget {
                 admin::drop_if(&mut client, &record.beside, oid)?;
             }
         }
+        self.forget(context)
+    }
+}
+
+impl PostgresTarget {
+    fn record_measured(&self, context: &Context<'_>) -> Result<()> {
+        if let Place::Live { state_folder, .. } = &self.place
+            && let Some(mut record) = self.record()?
+        {
+            record.measured = true;
+            record.save(state_folder, &self.name)?;
+        }
+        context.progress.step("postgres.measured");
+        Ok(())
+    }
+
+    fn forget(&self, context: &Context<'_>) -> Result<()> {
         let (_, folder) = self.live()?;
         Record::remove(folder, &self.name)?;
         context.progress.step("postgres.discarded");
         Ok(())
     }
+
+    /// One entry of a backup of which only some tables are wanted.
+    fn table_entry(&mut self, context: &Context<'_>, path: &str, content: &mut dyn Read) -> Result<()> {
+        if path == "0-layout.json" {
+            let layout = parse_layout(serde_json::from_str(&read_text(content, path, LAYOUT_BYTES_MAX)?))?;
+            self.tables = Some(self.begin_tables(context, layout)?);
+            return Ok(());
+        }
+        if is_document(path) {
+            let document = json::Document::open(Counted { content, context })?;
+            let mut tables = self.begin_tables(context, document.layout()?)?;
+            document.restore(&mut tables)?;
+            self.tables = Some(tables);
+            return Ok(());
+        }
+        let tables = self.tables.as_mut().ok_or_else(|| no_layout(&self.name))?;
+        match path {
+            "1-pre-data.sql" => tables.pre_data(&read_text(content, path, SCHEMA_BYTES_MAX)?),
+            "5-post-data.sql" => tables.post_data(read_text(content, path, SCHEMA_BYTES_MAX)?),
+            _ => tables.rows(path, &mut Counted { content, context }),
+        }
+    }
+
+    fn begin_tables(&self, context: &Context<'_>, layout: Layout) -> Result<Tables> {
+        let record = self.begin_in_place(context, None)?;
+        Tables::begin(&self.address()?, layout, &self.only, record.transaction.is_some())
+    }
+
+    fn finish_tables(&mut self, tables: Tables, context: &Context<'_>) -> Result<Figures> {
+        context.progress.phase(&format!("putting tables back into {}", self.name), None);
+        let (figures, client) = tables.finish(context, self.manifest.as_ref())?;
+        self.uncommitted = Some(client);
+        self.record_measured(context)?;
+        Ok(Figures::Database(figures))
+    }
+}
+
+fn no_layout(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!("{name}: the export does not begin with 0-layout.json"),
+        "This is no PostgreSQL export of Strongroom, or its beginning is missing.",
+    )
 }
 
 /// Where a drill of a component restores to: a database of its own, to be dropped with [`drop_database`].
@@ -363,7 +473,7 @@ fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<Strin
     })
 }
 
-/// Reports bytes as they pass.
+/// Stops when the run is cancelled.
 struct Counted<'a> {
     content: &'a mut dyn Read,
     context: &'a Context<'a>,
@@ -372,7 +482,6 @@ struct Counted<'a> {
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.content.read(buffer)?;
-        self.context.progress.bytes(length as u64);
         if self.context.progress.is_cancelled() {
             self.context.progress.check_cancelled()?;
         }

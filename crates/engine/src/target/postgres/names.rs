@@ -32,6 +32,15 @@ pub struct Record {
     /// Restored within one transaction of the live database: its id, once it is about to be committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<String>,
+    /// Restored within one transaction of the live database: nothing lies beside.
+    #[serde(default)]
+    pub in_place: bool,
+    /// Whether that transaction makes the restored side live, or takes it back.
+    #[serde(default)]
+    pub makes_restored_live: bool,
+    /// It is known to be committed: the server forgets after some hundred million others.
+    #[serde(default)]
+    pub committed: bool,
 }
 
 /// Where things stand, told from names and object ids.
@@ -54,6 +63,9 @@ impl Record {
             new_oid: None,
             measured: false,
             transaction: None,
+            in_place: false,
+            makes_restored_live: false,
+            committed: false,
         }
     }
 

@@ -44,16 +44,61 @@ pub fn run_all<'a>(client: &mut Client, statements: impl IntoIterator<Item = &'a
 
 /// Runs the half that comes after the rows: first indexes and unique constraints, table by table on all connections, then the
 /// rest in its order. A statement that fails early (it may depend on a later one) has its second try in its place.
-pub fn run_post_data(client: &mut Client, helpers: &mut [Client], text: &str) -> Result<()> {
+///
+/// Grants come before materialized views are filled, because what a view's owner reads may rest on them; event triggers are
+/// last, or they would watch ourselves. Materialized views that cannot be filled are given back, each with the reason: in the
+/// source they could not be either, and everything else is not held up by them.
+pub fn run_post_data(
+    client: &mut Client,
+    helpers: &mut [Client],
+    text: &str,
+    grants: &[String],
+) -> Result<Vec<(String, Error)>> {
     let statements = split(text);
     let early = early_statements(&statements);
     let done = run_early(helpers, &statements, early);
-    for (number, statement) in statements.iter().enumerate() {
-        if !done.contains(&number) {
-            run(client, statement)?;
+    let turn = |wanted: usize| -> Vec<&str> {
+        let left = statements.iter().enumerate().filter(|(number, _)| !done.contains(number));
+        left.map(|(_, statement)| *statement).filter(|statement| pass(statement) == wanted).collect()
+    };
+    let (first, fillings, last) = (turn(0), turn(1), turn(2));
+    run_all(client, first)?;
+    run_all(client, grants.iter().map(String::as_str))?;
+    let mut unfilled = Vec::new();
+    for statement in fillings {
+        // Without helpers everything happens in one transaction.
+        if let Err(error) = fill(client, statement, helpers.is_empty()) {
+            unfilled.push((statement.trim_start_matches("REFRESH MATERIALIZED VIEW ").to_owned(), error));
         }
     }
-    Ok(())
+    run_all(client, last)?;
+    Ok(unfilled)
+}
+
+/// When a statement's turn comes.
+fn pass(statement: &str) -> usize {
+    let begins = |words: &str| statement.starts_with(words);
+    if begins("REFRESH MATERIALIZED VIEW ") {
+        1
+    } else if begins("CREATE EVENT TRIGGER ") || begins("ALTER EVENT TRIGGER ") || begins("COMMENT ON EVENT TRIGGER ") {
+        2
+    } else {
+        0
+    }
+}
+
+/// Fills a materialized view; where that fails in a transaction, the transaction goes on.
+fn fill(client: &mut Client, statement: &str, in_transaction: bool) -> Result<()> {
+    if !in_transaction {
+        return run(client, statement);
+    }
+    run(client, "SAVEPOINT strongroom")?;
+    let filled = run(client, statement);
+    if filled.is_err() {
+        run(client, "ROLLBACK TO SAVEPOINT strongroom")?;
+    }
+    run(client, "RELEASE SAVEPOINT strongroom")?;
+    filled
 }
 
 /// A statement with the session setting that was in force where it stood.
@@ -147,6 +192,14 @@ fn run(client: &mut Client, statement: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn views_are_filled_after_grants_and_event_triggers_watch_nobody_of_us() {
+        assert_eq!(
+            ["CREATE INDEX a ON b", "REFRESH MATERIALIZED VIEW a.b", "CREATE EVENT TRIGGER x ON y"].map(pass),
+            [0, 1, 2]
+        );
+    }
 
     #[test]
     fn statements_that_build_indexes_are_told_from_others() {

@@ -1,7 +1,8 @@
 //! Puts `sqlite` components back.
 //!
 //! A native entry is written beside the live database as it is, a JSON document is rebuilt there; either is then checked
-//! and measured with the code that measured the source. The exchange itself is [`exchange`]'s. Beside the live database
+//! and measured with the code that measured the source (or, byte for byte the file that was measured then, known by its
+//! hash). The exchange itself is [`exchange`]'s. Beside the live database
 //! lie, until [`discard`](Target::discard): `<db>.strongroom-<id>` (what was restored) and `<db>.strongroom-<id>-before`.
 
 mod exchange;
@@ -15,6 +16,7 @@ use super::{Context, Place, Target, TargetPlan};
 use crate::config::component::SqliteSettings;
 use crate::manifest::{ComponentKind, ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::sqlite::capture::{free_bytes, remove};
+use crate::source::sqlite::image;
 use crate::source::sqlite::measure::{Measured, measure};
 use crate::source::sqlite::open::{BUSY_TIMEOUT_MS, beside, explain, open_immutable, open_live};
 use crate::source::sqlite::schema;
@@ -28,6 +30,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vault::store::DurableFile;
 use vault::{Entry, EntryKind, Metadata};
 
 /// A SQLite database as a component to be put back.
@@ -36,6 +39,8 @@ pub struct SqliteTarget {
     settings: SqliteSettings,
     place: Place,
     received: Option<Metadata>,
+    /// What the backup says of the file that it holds.
+    expected: Option<DatabaseFigures>,
     /// The file in a [`Place::Folder`], once its name is known.
     in_folder: Option<PathBuf>,
 }
@@ -50,7 +55,7 @@ impl SqliteTarget {
                 "Name a folder.",
             ));
         }
-        Ok(Self { name: name.into(), settings, place, received: None, in_folder: None })
+        Ok(Self { name: name.into(), settings, place, received: None, expected: None, in_folder: None })
     }
 
     /// The restored file as it lies beside the live one or in its folder, for a drill's own questions
@@ -128,6 +133,21 @@ impl SqliteTarget {
         dress().map_err(|cause| Error::io(format_args!("giving {} its owner, mode and time", path.display()), cause))
     }
 
+    /// What lies at `path`. A file that is, byte for byte, the one that was measured for the backup has its figures; any
+    /// other is measured.
+    fn figures(&self, path: &Path, context: &Context<'_>) -> Result<DatabaseFigures> {
+        if let Some(expected) = self.expected.as_ref().filter(|figures| figures.image_hash.is_some()) {
+            let reading = |cause| Error::io(format_args!("reading back {}", path.display()), cause);
+            let restored = File::open(path).map_err(reading)?;
+            if Some(image::hash(restored, &context.hash_key).map_err(reading)?) == expected.image_hash {
+                return Ok(expected.clone());
+            }
+        }
+        let Measured { figures, findings } = measure(path, path, context.hash_key, context.progress)?;
+        findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
+        Ok(figures)
+    }
+
     fn inspect_live(&self, plan: &mut TargetPlan) -> Result<()> {
         let live = self.live();
         plan.clients = holders::holders(&live);
@@ -170,6 +190,9 @@ impl Target for SqliteTarget {
         if manifest.kind != ComponentKind::Sqlite {
             plan.obstacles.push(format!("the backup's component {} is no SQLite database", manifest.name));
         }
+        if let Figures::Database(figures) = &manifest.figures {
+            self.expected = Some(figures.clone());
+        }
         match &self.place {
             Place::Folder { path } => {
                 plan.free_bytes = Some(free_bytes(&existing_folder(&path.join("file")))?);
@@ -210,7 +233,7 @@ impl Target for SqliteTarget {
         if is_json {
             rebuild::rebuild(content, &path, context.progress)?;
         } else {
-            let mut file = File::options().write(true).open(&path).map_err(reading)?;
+            let mut file = DurableFile::new(File::options().write(true).open(&path).map_err(reading)?);
             io::copy(&mut content, &mut file)
                 .map_err(|cause| vault::error::from_io(format!("writing {}", path.display()), cause))?;
         }
@@ -226,11 +249,11 @@ impl Target for SqliteTarget {
         let doing = |cause| Error::io(format_args!("completing {}", path.display()), cause);
         let file = File::options().write(true).open(&path).map_err(doing)?;
         self.dress(&path, &file)?;
-        file.sync_all().map_err(doing)?;
-        sync_folder_of(&path)?;
-        drop(file);
-        let Measured { figures, findings } = measure(&path, context.hash_key, context.progress)?;
-        findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
+        let figures = std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| file.sync_all().map_err(doing).and_then(|()| sync_folder_of(&path)));
+            let figures = self.figures(&path, context);
+            syncing.join().unwrap_or_else(|_| Err(Error::internal("syncing a database ended abruptly"))).and(figures)
+        })?;
         Ok(Figures::Database(figures))
     }
 

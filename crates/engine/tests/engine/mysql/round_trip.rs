@@ -42,6 +42,24 @@ fn everything_comes_back_from_a_native_export() {
     comes_back("torture_native", Export::Native);
 }
 
+/// The shapes of well-known sample databases, judged by the server's own dump program.
+#[test]
+fn the_shapes_of_sample_databases_come_back() {
+    let server = Server::shared();
+    server.fresh("samples");
+    server.sql("samples", include_str!("samples.sql"));
+    for (export, copy) in [(Export::Native, "samples_native"), (Export::Json, "samples_json")] {
+        server.sql("", &format!("DROP DATABASE IF EXISTS {copy}"));
+        let (manifest, kept) = backup(&server.url("samples"), export);
+        assert_eq!(manifest.warnings, Vec::<String>::new());
+        restore_new(&server.url(copy), &manifest, &kept);
+        let bare = |database: &str| server.dump(database).replace(&format!("`{database}`."), "");
+        assert_same(&bare("samples"), &bare(copy), "");
+        let versions = "SELECT id, body, secret, ROW_START, ROW_END FROM wiki FOR SYSTEM_TIME ALL ORDER BY ROW_END";
+        assert_eq!(server.sql("samples", versions), server.sql(copy, versions));
+    }
+}
+
 #[test]
 fn everything_comes_back_from_a_json_export() {
     comes_back("torture_json", Export::Json);

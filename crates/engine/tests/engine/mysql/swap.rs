@@ -2,6 +2,7 @@
 
 use super::round_trip::torture;
 use super::*;
+use engine::manifest::TableId;
 use std::process::Command;
 use testkit::mariadb::Server;
 use vault::ErrorKind;
@@ -328,7 +329,8 @@ fn a_server_that_dies_while_rows_go_in_leaves_the_old_data_whole() {
 #[test]
 fn tables_chosen_by_name_are_exchanged_alone() {
     let case = Case::new(Server::shared(), "chosen");
-    let mut target = case.target().only_tables(vec!["orders".into()]);
+    let mut target = case.target();
+    target.only_tables(&[TableId { schema: None, name: "orders".into() }]).unwrap();
     let listener = Listener::default();
     for (entry, bytes) in &case.kept.entries {
         target.entry(&context(&listener), entry, &mut bytes.as_slice()).unwrap();

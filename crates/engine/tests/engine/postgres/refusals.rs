@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use testkit::postgres::Server;
+use testkit::postgres::{Pooler, Server};
 use vault::Silent;
 
 fn shop(server: &Server) -> ServerDatabaseSettings {
@@ -143,6 +143,35 @@ fn connections_that_end_at_different_servers_are_refused_with_the_reason() {
     let error = backup_with(&settings(&url), Export::Native, false).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.hint().contains("pooler"), "{error} {}", error.hint());
+}
+
+#[test]
+fn a_pooler_in_transaction_mode_is_refused_with_the_reason_and_one_in_session_mode_works() {
+    let server = Server::start();
+    server.sql("postgres", "CREATE DATABASE crm");
+    server.sql("crm", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)");
+    for mode in ["transaction", "statement"] {
+        let pooler = Pooler::start(&server, mode);
+        for _ in 0..3 {
+            let error = backup_with(&settings(&pooler.url("crm")), Export::Native, false).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}: {error}");
+            assert!(format!("{error} {}", error.hint()).contains("PgBouncer"), "{mode}: {error} {}", error.hint());
+            assert!(error.hint().contains("address of the"), "{mode}: {error} {}", error.hint());
+        }
+        // What we tried left nothing behind on connections that the application gets next.
+        for _ in 0..10 {
+            let mut psql = server.client("psql");
+            let seen = psql.args(["-XAtc", "SHOW search_path", &pooler.url("crm")]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&seen.stdout), "\"$user\", public\n", "{mode}");
+        }
+        let unpacked = super::backup(&server.url("crm"), Export::Native);
+        let error = restore_to(&pooler.url("crm_copy"), &unpacked).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{mode}: {error}");
+    }
+    let pooler = Pooler::start(&server, "session");
+    let through = backup_with(&settings(&pooler.url("crm")), Export::Native, false).unwrap();
+    let direct = super::backup(&server.url("crm"), Export::Native);
+    assert_eq!(through.manifest.figures, direct.manifest.figures);
 }
 
 #[test]

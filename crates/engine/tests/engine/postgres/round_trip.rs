@@ -132,6 +132,43 @@ fn a_json_export_alone_brings_back_every_type_and_every_object() {
     assert_same(&server, "restored");
 }
 
+/// The shapes of well-known sample databases, in both exports, judged by `pg_dump`; what is not in the backup is named.
+#[test]
+fn the_shapes_of_sample_databases_come_back() {
+    let server = Server::start();
+    let space = server.data().parent().unwrap().join("space");
+    std::fs::create_dir(&space).unwrap();
+    assert!(Command::new("chown").arg("--reference").args([&server.data(), &space]).status().unwrap().success());
+    server.sql("postgres", "CREATE ROLE sample_owner");
+    server.sql("postgres", "CREATE ROLE sample_reader");
+    server.sql("postgres", &format!("CREATE TABLESPACE sample_space LOCATION '{}'", space.display()));
+    server.sql("postgres", "CREATE DATABASE source");
+    server.sql("source", include_str!("samples.sql"));
+    for (export, restored) in [(Export::Native, "native_copy"), (Export::Json, "json_copy")] {
+        let unpacked = backup(&server.url("source"), export);
+        let named = unpacked.manifest.warnings.join("\n");
+        assert!(named.contains("rental.passwords") && named.contains("not_here"), "{named}");
+        let figures = restore_to(&server.url(restored), &unpacked).unwrap();
+        assert_promised(&unpacked, &figures);
+        let definitions = |database: &str| pg_dump(&server, database).replace(database, "DATABASE");
+        let without = definitions("source")
+            .split("\n\n")
+            .filter(|statement| {
+                !statement.contains("SUBSCRIPTION not_here") && !statement.contains("Type: SUBSCRIPTION")
+            })
+            .collect::<Vec<_>>()
+            .join("\n\n");
+        let actual = definitions(restored);
+        let squeezed = |text: &str| {
+            text.lines().filter(|line| !line.is_empty() && *line != "--").map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (expected, actual) = (squeezed(&without), squeezed(&actual));
+        let difference = expected.iter().zip(&actual).find(|(expected, actual)| expected != actual);
+        assert!(expected == actual, "{difference:?}");
+        assert!(contents(&server, "source") == contents(&server, restored), "the rows differ");
+    }
+}
+
 #[test]
 fn both_exports_come_to_the_same_figures_in_key_order_too() {
     let server = torture_server();

@@ -247,7 +247,9 @@ fn where_renaming_is_not_permitted_the_restore_is_one_transaction() {
         if step == "none" {
             killed.unwrap();
             later.swap(&context(&Silent)).unwrap();
+            // Nothing lies beside: an undo writes the pre-restore backup back.
             assert_eq!(later.swap_back(&context(&Silent)).unwrap_err().kind(), ErrorKind::Refused);
+            assert_eq!(later.way_back().unwrap(), target::WayBack::Backup);
             assert_eq!(state(&server), "backup 5000");
             let present = "SELECT to_regclass('later') IS NULL AND has_table_privilege('guest', 'rows', 'SELECT')";
             assert_eq!(server.sql("crm", present), "t");

@@ -28,6 +28,42 @@ pub struct SnapshotFile {
     pub tags: Vec<String>,
     /// With what.
     pub program_version: String,
+    /// What the run did, where it was written down.
+    pub summary: Option<Summary>,
+}
+
+/// What a run did, as restic has written it down since its version 0.17.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// RFC 3339.
+    pub backup_start: String,
+    /// RFC 3339.
+    pub backup_end: String,
+    /// Files that the parent does not have.
+    pub files_new: u64,
+    /// Files that were read although the parent has them.
+    pub files_changed: u64,
+    /// Files that were not read.
+    pub files_unmodified: u64,
+    /// Folders that the parent does not have.
+    pub dirs_new: u64,
+    /// Folders that are another tree than in the parent.
+    pub dirs_changed: u64,
+    /// Folders that are the same tree.
+    pub dirs_unmodified: u64,
+    /// Blobs of content that were added.
+    pub data_blobs: u64,
+    /// Trees that were added.
+    pub tree_blobs: u64,
+    /// Bytes of the added blobs before compression.
+    pub data_added: u64,
+    /// Bytes that were added to the store.
+    pub data_added_packed: u64,
+    /// Files in the snapshot.
+    pub total_files_processed: u64,
+    /// Their bytes.
+    pub total_bytes_processed: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +82,8 @@ struct SnapshotDocument {
     tags: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     program_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary>,
 }
 
 impl SnapshotFile {
@@ -60,6 +98,7 @@ impl SnapshotFile {
             username: self.username.clone(),
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             program_version: self.program_version.clone(),
+            summary: self.summary.clone(),
         };
         serde_json::to_vec(&document).map_err(|cause| Error::internal(cause.to_string()))
     }
@@ -79,6 +118,7 @@ impl SnapshotFile {
             username: document.username,
             tags: document.tags.unwrap_or_default(),
             program_version: document.program_version,
+            summary: document.summary,
         })
     }
 }

@@ -25,12 +25,14 @@ pub struct Taken {
 /// Fills batches.
 #[derive(Default)]
 pub struct Feeder {
+    /// What lies in its bytes beyond `filled` means nothing: clearing it for each read would cost as much as reading.
     batch: Batch,
+    filled: usize,
     /// Number of the blob after the last one cut.
     next: u64,
 }
 
-/// Where full batches go: takes one, gives an empty buffer.
+/// Where full batches go: takes one, gives a buffer to fill.
 pub type Submit<'s> = &'s mut dyn FnMut(Batch) -> Result<Vec<u8>>;
 
 impl Feeder {
@@ -47,19 +49,20 @@ impl Feeder {
         let mut cutter = Cutter::new(gear, chunking, size_bytes);
         let mut taken = Taken::default();
         let first = self.next;
-        let mut start = self.batch.bytes.len();
+        let mut start = self.filled;
         loop {
             let left = size_bytes.map_or(u64::MAX, |size| size - taken.bytes);
             let want = left.min(READ_BYTES as u64) as usize;
             let mut got = if taken.padded_bytes == 0 { self.read(content, want, size_bytes.is_some())? } else { 0 };
             if got == 0 && size_bytes.is_some() {
                 got = want;
-                self.batch.bytes.resize(self.batch.bytes.len() + want, 0);
+                self.room(want).fill(0);
+                self.filled += want;
                 taken.padded_bytes += want as u64;
             }
             taken.bytes += got as u64;
             let ended = got == 0 || size_bytes == Some(taken.bytes);
-            while let Some(length) = cutter.next_cut(&self.batch.bytes[start..], ended) {
+            while let Some(length) = cutter.next_cut(&self.batch.bytes[start..self.filled], ended) {
                 start += length;
                 self.batch.ends.push(start);
                 self.next += 1;
@@ -77,10 +80,9 @@ impl Feeder {
 
     /// Reads up to `want` bytes to the batch's end. A failure counts as the end if what is missing can be padded.
     fn read(&mut self, content: &mut dyn Read, want: usize, padded: bool) -> Result<usize> {
-        let filled = self.batch.bytes.len();
-        self.batch.bytes.resize(filled + want, 0);
+        let room = self.room(want);
         let result = loop {
-            match content.read(&mut self.batch.bytes[filled..]) {
+            match content.read(room) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -88,23 +90,32 @@ impl Feeder {
         let got = match result {
             Ok(got) => got.min(want),
             Err(_) if padded => 0,
-            Err(error) => {
-                self.batch.bytes.truncate(filled);
-                return Err(from_io("reading content", error));
-            }
+            Err(error) => return Err(from_io("reading content", error)),
         };
-        self.batch.bytes.truncate(filled + got);
+        self.filled += got;
         Ok(got)
+    }
+
+    /// The next `length` bytes of the batch.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let end = self.filled + length;
+        if self.batch.bytes.len() < end {
+            self.batch.bytes.resize(end, 0);
+        }
+        &mut self.batch.bytes[self.filled..end]
     }
 
     /// Hands over the blobs that are complete; the begun one stays.
     pub fn flush(&mut self, submit: Submit<'_>) -> Result<()> {
         let Some(&end) = self.batch.ends.last() else { return Ok(()) };
-        let rest = self.batch.bytes.split_off(end);
+        let rest = self.batch.bytes[end..self.filled].to_vec();
         let first = self.next - self.batch.ends.len() as u64;
-        let batch = Batch { first, ..std::mem::take(&mut self.batch) };
+        let mut batch = Batch { first, ..std::mem::take(&mut self.batch) };
+        batch.bytes.truncate(end);
+        self.filled = 0;
         self.batch.bytes = submit(batch)?;
-        self.batch.bytes.extend_from_slice(&rest);
+        self.room(rest.len()).copy_from_slice(&rest);
+        self.filled = rest.len();
         Ok(())
     }
 }

@@ -27,6 +27,23 @@ enum Child {
     Folder(Node, Number),
 }
 
+/// A folder of the parent snapshot.
+#[derive(Default)]
+pub struct Earlier {
+    /// Its tree.
+    pub tree: Option<Id>,
+    /// What is in it, sorted by name.
+    pub nodes: Vec<Node>,
+}
+
+/// What a folder becomes.
+pub enum Tree {
+    /// The tree that it was in the parent snapshot: nothing in it changed.
+    Same(Id),
+    /// This JSON; the tree that it was before, if it was there.
+    New(Vec<u8>, Option<Id>),
+}
+
 /// A folder of the path that is open now.
 pub struct Folder {
     name: Vec<u8>,
@@ -34,8 +51,12 @@ pub struct Folder {
     node: Node,
     children: Vec<Child>,
     names: HashSet<Vec<u8>>,
-    /// The same folder in the parent snapshot, sorted by name.
-    pub before: Vec<Node>,
+    /// The same folder in the parent snapshot.
+    before: Earlier,
+    /// Entries that are what they were there; folders among them if their trees are, too.
+    same: usize,
+    /// Trees that folders must become again for that.
+    same_trees: Vec<(Number, Id)>,
 }
 
 /// A folder that was left.
@@ -44,6 +65,10 @@ struct Left {
     children: Vec<Child>,
     /// Blobs that must be known: all before this.
     needs: u64,
+    /// The tree that it was in the parent snapshot.
+    before: Option<Id>,
+    /// It is that again if these folders are theirs again.
+    same: Option<Vec<(Number, Id)>>,
 }
 
 /// All folders of a run that are not trees yet.
@@ -66,7 +91,7 @@ pub struct Folders {
 
 impl Folders {
     /// The root folder alone; `before` is the parent's.
-    pub fn new(before: Vec<Node>) -> Self {
+    pub fn new(before: Earlier) -> Self {
         let mut folders = Self {
             open: Vec::new(),
             left: VecDeque::new(),
@@ -83,7 +108,7 @@ impl Folders {
         folders
     }
 
-    fn push(&mut self, node: Node, before: Vec<Node>) {
+    fn push(&mut self, node: Node, before: Earlier) {
         self.open.push(Folder {
             name: node.name.clone(),
             number: self.next_number,
@@ -91,6 +116,8 @@ impl Folders {
             children: Vec::new(),
             names: HashSet::new(),
             before,
+            same: 0,
+            same_trees: Vec::new(),
         });
         self.next_number += 1;
     }
@@ -98,6 +125,11 @@ impl Folders {
     /// How many leading parts of `path` are open already.
     pub fn common_depth<'p>(&self, path: impl Iterator<Item = &'p [u8]>) -> usize {
         self.open[1..].iter().zip(path).take_while(|(folder, part)| folder.name == *part).count()
+    }
+
+    /// How many folders below the root are open.
+    pub const fn depth(&self) -> usize {
+        self.open.len() - 1
     }
 
     /// Leaves folders until `depth` below the root are open.
@@ -109,19 +141,24 @@ impl Folders {
     }
 
     fn leave(&mut self) -> Result<()> {
-        let Some(folder) = self.open.pop() else { return Ok(()) };
-        self.left.push_back(Left { number: folder.number, children: folder.children, needs: self.blobs_begun });
-        match self.open.last_mut() {
-            Some(parent) => {
-                parent.children.push(Child::Folder(folder.node, folder.number));
-                Ok(())
-            }
-            None => Err(Error::internal("the root folder was left")),
+        let Some(mut folder) = self.open.pop() else { return Ok(()) };
+        let node = std::mem::replace(&mut folder.node, Node::new(b"", NodeKind::Directory));
+        let number = folder.number;
+        self.left.push_back(folder.left(self.blobs_begun));
+        let parent = self.open.last_mut().ok_or_else(|| Error::internal("the root folder was left"))?;
+        if let Some(was) = parent.before_of(&node.name)
+            && let Some(tree) = was.subtree
+            && node == (Node { subtree: None, ..was.clone() })
+        {
+            parent.same += 1;
+            parent.same_trees.push((number, tree));
         }
+        parent.children.push(Child::Folder(node, number));
+        Ok(())
     }
 
     /// Enters a folder of the current one.
-    pub fn enter(&mut self, node: Node, before: Vec<Node>) -> Result<()> {
+    pub fn enter(&mut self, node: Node, before: Earlier) -> Result<()> {
         self.claim_name(&node.name)?;
         self.push(node, before);
         Ok(())
@@ -141,7 +178,9 @@ impl Folders {
     /// Adds what is complete to the current folder.
     pub fn add(&mut self, node: Node) -> Result<()> {
         self.claim_name(&node.name)?;
-        self.current()?.children.push(Child::Leaf(node));
+        let folder = self.current()?;
+        folder.same += usize::from(folder.before_of(&node.name) == Some(&node));
+        folder.children.push(Child::Leaf(node));
         Ok(())
     }
 
@@ -191,15 +230,22 @@ impl Folders {
         }
     }
 
-    /// The next folder that can become a tree, as JSON; `finished` is to be called with its id.
-    pub fn next_tree(&mut self) -> Option<(Number, Vec<u8>)> {
+    /// The next folder that can become a tree; `finished` is to be called with its id.
+    pub fn next_tree(&mut self) -> Option<(Number, Tree)> {
         if self.left.front()?.needs > self.known_to {
             return None;
         }
         let left = self.left.pop_front()?;
+        if let Some(tree) = left.before
+            && let Some(folders) = &left.same
+            && folders.iter().all(|(number, tree)| self.trees.get(number) == Some(tree))
+        {
+            folders.iter().for_each(|(number, _)| _ = self.trees.remove(number));
+            return Some((left.number, Tree::Same(tree)));
+        }
         let mut nodes: Vec<Node> = left.children.into_iter().map(|child| self.complete(child)).collect();
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Some((left.number, tree::encode(&nodes)))
+        Some((left.number, Tree::New(tree::encode(&nodes), left.before)))
     }
 
     fn complete(&mut self, child: Child) -> Node {
@@ -227,7 +273,7 @@ impl Folders {
     pub fn leave_all(&mut self) -> Result<()> {
         self.leave_to(0)?;
         if let Some(root) = self.open.pop() {
-            self.left.push_back(Left { number: root.number, children: root.children, needs: self.blobs_begun });
+            self.left.push_back(root.left(self.blobs_begun));
         }
         Ok(())
     }
@@ -244,12 +290,22 @@ impl Folders {
 }
 
 impl Folder {
-    /// The entry of the same name in the parent snapshot; can be taken once.
-    pub fn take_before(&mut self, name: &[u8]) -> Option<Node> {
-        let at = self.before.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
-        let node = &mut self.before[at];
-        let empty = Node { name: node.name.clone(), ..Node::new(b"", NodeKind::Other) };
-        Some(std::mem::replace(node, empty))
+    /// The entry of the same name in the parent snapshot.
+    pub fn before_of(&self, name: &[u8]) -> Option<&Node> {
+        let at = self.before.nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
+        Some(&self.before.nodes[at])
+    }
+
+    fn left(self, blobs_begun: u64) -> Left {
+        // Names are different among the entries as they are among those before: all the same is nothing more and nothing less.
+        let same = self.same == self.children.len() && self.same == self.before.nodes.len();
+        Left {
+            number: self.number,
+            children: self.children,
+            needs: blobs_begun,
+            before: self.before.tree,
+            same: same.then_some(self.same_trees),
+        }
     }
 }
 

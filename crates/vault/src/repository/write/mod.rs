@@ -5,6 +5,7 @@
 //! written, last of all, under a lock that is still ours.
 
 pub mod adopt;
+mod before;
 mod feeder;
 mod folders;
 mod node;
@@ -13,18 +14,20 @@ pub mod pipeline;
 
 use super::chunk::Gear;
 use super::format::FileKind;
-use super::format::snapshot::SnapshotFile;
+use super::format::pack::BlobKind;
+use super::format::snapshot::{SnapshotFile, Summary};
+use super::format::time::format as format_time;
 use super::format::tree::Node;
 use super::id::Id;
 use super::lock::Lock;
 use super::open::{Environment, Repository};
-use super::walk::load_tree;
 use crate::entry::{Entry, EntryKind, EntryPath, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
+use before::Before;
 use feeder::{Feeder, Taken};
-use folders::{Blobs, Folders};
+use folders::{Blobs, Earlier, Folders, Tree};
 use pipeline::{Batch, Pipeline, PipelineOptions};
 use std::collections::HashMap;
 use std::io::Read;
@@ -82,8 +85,10 @@ pub struct RepositoryWriter {
     gear: Gear,
     feeder: Feeder,
     folders: Folders,
+    before: Before,
     trees: Batch,
     linked: HashMap<Vec<u8>, Linked>,
+    summary: Summary,
     options: WriterOptions,
     time: Timestamp,
     environment: Environment,
@@ -101,13 +106,6 @@ impl Repository {
         // missed it is mended.
         let index = self.load_index_of(false, |pack, blobs| adopt::is_intact(&packs, pack, blobs))?;
         let litter = adopt::find(&self.files, &index, &packs)?;
-        let before = match options.parent {
-            Some(parent) if !options.force_reread => {
-                let root = self.snapshot(parent).and_then(|parent| load_tree(&self.files, &index, parent.tree));
-                forgive("the previous snapshot", root, progress.as_ref())?
-            }
-            _ => Vec::new(),
-        };
         let pipeline_options = PipelineOptions {
             threads: options.threads,
             level: options.level,
@@ -115,14 +113,26 @@ impl Repository {
         };
         let pipeline = Pipeline::start(self.files.clone(), index, pipeline_options, Arc::clone(&progress))?;
         litter.into_iter().for_each(|pack| pipeline.shared().adopt(pack));
+        let before = match options.parent {
+            Some(parent) if !options.force_reread => {
+                let root = self.snapshot(parent).and_then(|parent| {
+                    let nodes = before::load(pipeline.shared(), parent.tree)?;
+                    Ok(Earlier { tree: Some(parent.tree), nodes })
+                });
+                forgive("the previous snapshot", root, progress.as_ref())?
+            }
+            _ => Earlier::default(),
+        };
         Ok(RepositoryWriter {
             pipeline,
             lock,
             gear: self.gear(),
             feeder: Feeder::default(),
-            folders: Folders::new(sorted(before)),
+            folders: Folders::new(before),
+            before: Before::default(),
             trees: Batch { tree: true, ..Batch::default() },
             linked: HashMap::new(),
+            summary: Summary { backup_start: format_time((self.environment.now)()), ..Summary::default() },
             time: options.time.unwrap_or_else(|| (self.environment.now)()),
             options,
             environment: self.environment.clone(),
@@ -133,19 +143,14 @@ impl Repository {
 }
 
 /// What is damaged of the parent snapshot is as good as none: its files are read again, which mends it.
-fn forgive(what: &str, loaded: Result<Vec<Node>>, progress: &dyn Progress) -> Result<Vec<Node>> {
+fn forgive(what: &str, loaded: Result<Earlier>, progress: &dyn Progress) -> Result<Earlier> {
     match loaded {
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound | ErrorKind::Truncated) => {
             progress.warning(&format!("{what} cannot be read, so files are read anew: {error}"));
-            Ok(Vec::new())
+            Ok(Earlier::default())
         }
         other => other,
     }
-}
-
-fn sorted(mut nodes: Vec<Node>) -> Vec<Node> {
-    nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    nodes
 }
 
 impl RepositoryWriter {
@@ -163,17 +168,22 @@ impl RepositoryWriter {
     }
 
     fn enter(&mut self, node: Node) -> Result<()> {
-        let before = self.folders.current()?.take_before(&node.name);
-        let before = match before.and_then(|before| before.subtree) {
+        let subtree = self.folders.current()?.before_of(&node.name).and_then(|before| before.subtree);
+        let before = match subtree {
             Some(subtree) => self.load_before(subtree)?,
-            None => Vec::new(),
+            None => Earlier::default(),
         };
         self.folders.enter(node, before)
     }
 
-    fn load_before(&self, subtree: Id) -> Result<Vec<Node>> {
-        let loaded = self.pipeline.shared().with_index(|index| load_tree(&self.files, index, subtree));
-        forgive("a folder of the previous snapshot", loaded, self.progress.as_ref()).map(sorted)
+    fn load_before(&mut self, tree: Id) -> Result<Earlier> {
+        let shared = self.pipeline.shared();
+        // Within a component folders come in order; components do not.
+        if self.folders.depth() == 0 && self.options.threads > 0 {
+            self.before = Before::start(shared, tree)?;
+        }
+        let loaded = self.before.take(shared, tree).map(|nodes| Earlier { tree: Some(tree), nodes });
+        forgive("a folder of the previous snapshot", loaded, self.progress.as_ref())
     }
 
     fn write_directory(&mut self, entry: &Entry, node: Node) -> Result<()> {
@@ -195,7 +205,11 @@ impl RepositoryWriter {
         if let Some(known) = self.unchanged(&node)? {
             node.content = known;
             let bytes = node.size;
-            self.remember_link(entry, &node, &Arc::new(node.content.clone().into()));
+            self.summary.files_unmodified += 1;
+            self.count(bytes);
+            if node.links > 1 {
+                self.remember_link(entry, &node, &Arc::new(node.content.clone().into()));
+            }
             self.folders.add(node)?;
             return Ok(Outcome::Unchanged { bytes });
         }
@@ -209,6 +223,11 @@ impl RepositoryWriter {
         };
         let (taken, blobs) = self.take(&mut reader, size_bytes, chunking).map_err(|error| error.within(&entry.path))?;
         node.size = taken.bytes;
+        match self.folders.current()?.before_of(&node.name) {
+            Some(_) => self.summary.files_changed += 1,
+            None => self.summary.files_new += 1,
+        }
+        self.count(taken.bytes);
         self.remember_link(entry, &node, &blobs);
         self.folders.add_file(node, blobs)?;
         Ok(Outcome::Stored { bytes: taken.bytes, padded_bytes: taken.padded_bytes })
@@ -216,10 +235,15 @@ impl RepositoryWriter {
 
     /// The blobs of the file in the parent snapshot, if it is unchanged and they are all there.
     fn unchanged(&mut self, node: &Node) -> Result<Option<Vec<Id>>> {
-        let before = self.folders.current()?.take_before(&node.name);
+        let before = self.folders.current()?.before_of(&node.name);
         Ok(before
             .filter(|before| node::is_unchanged(node, before) && self.pipeline.shared().holds_all(&before.content))
-            .map(|before| before.content))
+            .map(|before| before.content.clone()))
+    }
+
+    const fn count(&mut self, bytes: u64) {
+        self.summary.total_files_processed += 1;
+        self.summary.total_bytes_processed += bytes;
     }
 
     fn take(&mut self, reader: &mut dyn Read, size_bytes: Option<u64>, chunking: Chunking) -> Result<(Taken, Blobs)> {
@@ -261,10 +285,23 @@ impl RepositoryWriter {
 
     /// Makes trees of all folders that are complete.
     fn save_trees(&mut self) -> Result<()> {
-        while let Some((number, json)) = self.folders.next_tree() {
+        while let Some((number, tree)) = self.folders.next_tree() {
+            let (json, before) = match tree {
+                Tree::New(json, before) => (json, before),
+                Tree::Same(id) => {
+                    self.summary.dirs_unmodified += 1;
+                    self.folders.finished(number, id);
+                    continue;
+                }
+            };
             let id = Id::of(&json);
+            match before {
+                None => self.summary.dirs_new += 1,
+                Some(before) if before == id => self.summary.dirs_unmodified += 1,
+                Some(_) => self.summary.dirs_changed += 1,
+            }
             self.folders.finished(number, id);
-            if !self.pipeline.shared().knows(id, super::format::pack::BlobKind::Tree) {
+            if !self.pipeline.shared().knows(id, BlobKind::Tree) {
                 if self.trees.bytes.is_empty() {
                     self.trees.bytes = json;
                 } else {
@@ -343,8 +380,11 @@ impl EntryWriter for RepositoryWriter {
         let (node, _) = node::from_entry(&entry);
         self.write_file(&entry, node, Some(&mut std::io::Cursor::new(manifest)))?;
         let tree = self.finish_trees()?;
-        let Self { pipeline, lock, options, time, environment, files, progress, .. } = *self;
-        let stored_bytes = pipeline.finish()?;
+        let Self { pipeline, lock, options, time, environment, files, progress, mut summary, .. } = *self;
+        let added = pipeline.finish()?;
+        summary.backup_end = format_time((environment.now)());
+        (summary.data_blobs, summary.tree_blobs) = (added.data_blobs, added.tree_blobs);
+        (summary.data_added, summary.data_added_packed) = (added.plain_bytes, added.stored_bytes);
         progress.check_cancelled()?;
         lock.ensure_held()?;
         let snapshot = SnapshotFile {
@@ -356,13 +396,15 @@ impl EntryWriter for RepositoryWriter {
             username: environment.username,
             tags: options.tags,
             program_version: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
+            summary: Some(summary),
         };
         let (id, snapshot_bytes) = files.save(FileKind::Snapshot, &snapshot.encode()?)?;
+        files.confirm(FileKind::Snapshot, &[id])?;
         progress.step("snapshot stored");
         // The snapshot stands: that the lock could not be given back must not make it a failure.
         if let Err(error) = lock.release() {
             progress.warning(&format!("the repository's lock stays until it expires: {error}"));
         }
-        Ok(Committed { location: id.to_hex(), stored_bytes: stored_bytes + snapshot_bytes, sha256: None })
+        Ok(Committed { location: id.to_hex(), stored_bytes: added.stored_bytes + snapshot_bytes, sha256: None })
     }
 }

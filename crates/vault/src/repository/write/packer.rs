@@ -112,18 +112,17 @@ impl OpenPack {
         Some(FullPack { bytes: std::mem::take(&mut self.bytes), blobs: std::mem::take(&mut self.blobs) })
     }
 
-    /// Seals a blob into the pack.
+    /// Seals a blob into the pack, which begins in `buffer`'s.
     pub fn add(
         &mut self,
         id: Id,
         kind: BlobKind,
         content: &Content<'_>,
         sealing: (&MasterKey, &mut Nonces),
-        capacity_bytes: usize,
+        buffer: impl FnOnce() -> Vec<u8>,
     ) -> Result<()> {
         if self.bytes.capacity() == 0 {
-            // All at once: growing would copy, and leave twice as much as is needed.
-            self.bytes.reserve_exact(capacity_bytes);
+            self.bytes = buffer();
         }
         let offset = self.bytes.len();
         sealing.0.seal_into(sealing.1, content.bytes, &mut self.bytes)?;

@@ -1,8 +1,9 @@
 //! The way of a blob into the store: hash, look up, compress, seal, pack, upload.
 //!
 //! The caller's thread reads and cuts; it hands batches of blobs to workers, which hash, compress and seal them and put them
-//! into an open pack; full packs go to a thread that uploads them and then, and only then, lists them in the index. All
-//! queues are bounded: memory is a few packs and batches, whatever the content.
+//! into an open pack. Who fills a pack uploads it and then, and only then, lists it in the index. There is a worker more than
+//! there are processors to use: one usually waits for the store. All queues are bounded: memory is a few packs and batches,
+//! whatever the content.
 //!
 //! A data blob goes into one of two open packs by lot: what an observer sees of packs' sizes tells less of the files in them.
 //!
@@ -11,6 +12,7 @@
 use super::packer::{Compressor, FullPack, OpenPack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
+use crate::repository::blobs;
 use crate::repository::crypto::{Nonces, fill_random};
 use crate::repository::files::Files;
 use crate::repository::format::pack::BlobKind;
@@ -52,7 +54,7 @@ pub type Named = (u64, Vec<Id>);
 /// How the pipeline works.
 #[derive(Clone)]
 pub struct PipelineOptions {
-    /// Worker threads; 0: none at all.
+    /// Processors to use; 0: no threads at all.
     pub threads: usize,
     /// zstd's level.
     pub level: i32,
@@ -68,16 +70,42 @@ pub struct Known {
     pending: HashSet<(BlobKind, Id)>,
 }
 
-/// What workers, uploader and caller share.
+/// What was added.
+#[derive(Default)]
+struct Counts {
+    packs: Mutex<Vec<Id>>,
+    index_files: Mutex<Vec<Id>>,
+    stored_bytes: AtomicU64,
+    plain_bytes: AtomicU64,
+    /// By kind.
+    blobs: [AtomicU64; 2],
+}
+
+/// What a run added to the repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Added {
+    /// Bytes in the store.
+    pub stored_bytes: u64,
+    /// Bytes of blobs before compression.
+    pub plain_bytes: u64,
+    /// Blobs of content.
+    pub data_blobs: u64,
+    /// Trees.
+    pub tree_blobs: u64,
+}
+
+/// What workers and caller share.
 pub struct Shared {
     pub(super) files: Files,
     pub(super) options: PipelineOptions,
     known: Mutex<Known>,
     open: Vec<Mutex<OpenPack>>,
+    /// Buffers of packs that are stored: fresh memory costs more than filling it.
+    spare: Mutex<Vec<Vec<u8>>>,
     unindexed: Mutex<Vec<index_file::PackContent>>,
     failure: Mutex<Option<Error>>,
     failed: AtomicBool,
-    stored_bytes: AtomicU64,
+    added: Counts,
     progress: Arc<dyn Progress>,
 }
 
@@ -90,11 +118,9 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     batches: Option<Sender<Batch>>,
     named: Receiver<Named>,
-    /// Buffers that come back empty.
+    /// Buffers that come back, with what was in them.
     buffers: Receiver<Vec<u8>>,
     workers: Vec<JoinHandle<()>>,
-    uploads: Option<Sender<FullPack>>,
-    uploader: Option<JoinHandle<()>>,
     /// For work on the caller's own thread.
     inline: Option<(Worker, Sender<Named>)>,
 }
@@ -108,43 +134,33 @@ impl Pipeline {
             options,
             known: Mutex::new(Known { index, pending: HashSet::new() }),
             open,
+            spare: Mutex::default(),
             unindexed: Mutex::default(),
             failure: Mutex::default(),
             failed: AtomicBool::new(false),
-            stored_bytes: AtomicU64::new(0),
+            added: Counts::default(),
             progress,
         });
         let (named_in, named) = unbounded();
         let (buffers_in, buffers) = bounded(BATCHES_WAITING + 1);
-        let mut pipeline = Self {
-            shared: Arc::clone(&shared),
-            batches: None,
-            named,
-            buffers,
-            workers: Vec::new(),
-            uploads: None,
-            uploader: None,
-            inline: None,
-        };
+        let mut pipeline =
+            Self { shared: Arc::clone(&shared), batches: None, named, buffers, workers: Vec::new(), inline: None };
         if shared.options.threads == 0 {
-            pipeline.inline = Some((Worker::new(shared, None)?, named_in));
+            pipeline.inline = Some((Worker::new(shared)?, named_in));
             return Ok(pipeline);
         }
-        let (uploads_in, uploads) = bounded(0);
         let (batches_in, batches) = bounded::<Batch>(BATCHES_WAITING);
-        for _ in 0..shared.options.threads {
-            let mut worker = Worker::new(Arc::clone(&shared), Some(uploads_in.clone()))?;
+        for _ in 0..=shared.options.threads {
+            let mut worker = Worker::new(Arc::clone(&shared))?;
             let (batches, named, buffers) = (batches.clone(), named_in.clone(), buffers_in.clone());
             pipeline.workers.push(spawn("repository worker", move || worker.run(&batches, &named, &buffers))?);
         }
-        pipeline.uploads = Some(uploads_in);
         pipeline.batches = Some(batches_in);
-        pipeline.uploader = Some(spawn("repository uploader", move || shared.run_uploader(&uploads))?);
         Ok(pipeline)
     }
 
     /// What the pipeline and its caller both know.
-    pub fn shared(&self) -> &Shared {
+    pub const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -174,30 +190,45 @@ impl Pipeline {
         }
     }
 
-    /// An empty buffer, used before if possible.
+    /// A buffer to fill, used before if possible; what is in it means nothing.
     pub fn buffer(&self) -> Vec<u8> {
         self.buffers.try_recv().unwrap_or_default()
     }
 
-    /// Waits until everything is in the store and in the index. Returns the bytes that were added.
-    pub fn finish(mut self) -> Result<u64> {
+    /// Waits until everything is in the store and in the index.
+    pub fn finish(mut self) -> Result<Added> {
         self.batches = None;
         for worker in self.workers.drain(..) {
             worker.join().map_err(|_| Error::internal("a worker panicked"))?;
         }
         self.shared.check()?;
-        for open in &self.shared.open {
-            if let Some(pack) = guard(open).take() {
-                self.shared.hand_over(self.uploads.as_ref(), pack)?;
-            }
+        let last: Vec<FullPack> = self.shared.open.iter().filter_map(|open| guard(open).take()).collect();
+        if self.inline.is_some() {
+            last.into_iter().try_for_each(|pack| self.shared.upload(&mut Nonces::default(), pack))?;
+        } else {
+            // Each waits for the store as long as the others do.
+            std::thread::scope(|scope| {
+                for pack in last {
+                    scope.spawn(|| {
+                        if let Err(error) = self.shared.upload(&mut Nonces::default(), pack) {
+                            self.shared.fail(error);
+                        }
+                    });
+                }
+            });
+            self.shared.check()?;
         }
-        self.uploads = None;
-        if let Some(uploader) = self.uploader.take() {
-            uploader.join().map_err(|_| Error::internal("the uploader panicked"))?;
-        }
-        self.shared.check()?;
         self.shared.save_index(1)?;
-        Ok(self.shared.stored_bytes.load(Ordering::Relaxed))
+        let Counts { packs, index_files, stored_bytes, plain_bytes, blobs } = &self.shared.added;
+        self.shared.files.confirm(FileKind::Pack, &guard(packs))?;
+        self.shared.files.confirm(FileKind::Index, &guard(index_files))?;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ok(Added {
+            stored_bytes: count(stored_bytes),
+            plain_bytes: count(plain_bytes),
+            data_blobs: count(&blobs[BlobKind::Data as usize]),
+            tree_blobs: count(&blobs[BlobKind::Tree as usize]),
+        })
     }
 }
 
@@ -206,15 +237,14 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         self.shared.failed.store(true, Ordering::Relaxed);
         self.batches = None;
-        self.uploads = None;
-        for thread in self.workers.drain(..).chain(self.uploader.take()) {
+        for thread in self.workers.drain(..) {
             // A panic there has no one left to hear of it.
             let _ = thread.join();
         }
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|cause| Error::io("starting a thread", cause))
 }
 
@@ -247,14 +277,14 @@ impl Shared {
         ids.iter().all(|id| known.index.contains(*id, BlobKind::Data))
     }
 
-    /// Works on the index as it is now.
-    pub fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
-        work(&mut guard(&self.known).index)
+    /// Where a blob lies.
+    pub fn copies(&self, id: Id, kind: BlobKind) -> Vec<blobs::Copy> {
+        blobs::copies(&guard(&self.known).index, id, kind)
     }
 
     /// Packs that are in the store but in no index file yet.
     pub fn adopt(&self, pack: index_file::PackContent) {
-        self.with_index(|index| index.add_pack(pack.0, &pack.1));
+        guard(&self.known).index.add_pack(pack.0, &pack.1);
         guard(&self.unindexed).push(pack);
     }
 
@@ -264,33 +294,15 @@ impl Shared {
         !known.index.contains(id, kind) && known.pending.insert((kind, id))
     }
 
-    fn run_uploader(&self, packs: &Receiver<FullPack>) {
-        let mut nonces = Nonces::default();
-        for pack in packs {
-            if self.failed.load(Ordering::Relaxed) {
-                continue;
-            }
-            if let Err(error) = self.upload(&mut nonces, pack) {
-                self.fail(error);
-            }
-        }
-    }
-
-    fn hand_over(&self, uploads: Option<&Sender<FullPack>>, pack: FullPack) -> Result<()> {
-        match uploads {
-            None => self.upload(&mut Nonces::default(), pack),
-            Some(uploads) => uploads.send(pack).map_err(|_| self.take_failure()),
-        }
-    }
-
     fn upload(&self, nonces: &mut Nonces, pack: FullPack) -> Result<()> {
         self.progress.check_cancelled()?;
         let (bytes, blobs) = pack.seal(&self.files.key, nonces)?;
         let id = Id::of(&bytes);
         self.files.store.put(&FileKind::Pack.object_name(id), &bytes)?;
-        self.stored_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.added.stored_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        guard(&self.added.packs).push(id);
         self.progress.step("pack stored");
-        drop(bytes);
+        guard(&self.spare).push(bytes);
         {
             let mut known = guard(&self.known);
             known.index.add_pack(id, &blobs);
@@ -300,6 +312,14 @@ impl Shared {
         }
         guard(&self.unindexed).push((id, blobs));
         self.save_index(index_file::BLOBS_PER_FILE)
+    }
+
+    /// Room for a pack, all at once: growing would copy, and leave twice as much as is needed.
+    fn pack_buffer(&self) -> Vec<u8> {
+        let mut buffer = guard(&self.spare).pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve_exact(self.options.pack_size_bytes + HEADER_ROOM_BYTES);
+        buffer
     }
 
     /// Writes an index file when at least so many blobs wait for one.
@@ -312,8 +332,9 @@ impl Shared {
             std::mem::take(&mut *unindexed)
         };
         for packs in split(&packs) {
-            let (_, bytes) = self.files.save(FileKind::Index, &index_file::encode(packs)?)?;
-            self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+            let (id, bytes) = self.files.save(FileKind::Index, &index_file::encode(packs)?)?;
+            guard(&self.added.index_files).push(id);
+            self.added.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
             self.progress.step("index stored");
         }
         Ok(())
@@ -341,19 +362,18 @@ struct Worker {
     shared: Arc<Shared>,
     compressor: Compressor,
     nonces: Nonces,
-    uploads: Option<Sender<FullPack>>,
     /// Random bits that choose the open pack.
     lots: u64,
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, uploads: Option<Sender<FullPack>>) -> Result<Self> {
+    fn new(shared: Arc<Shared>) -> Result<Self> {
         let compressor = Compressor::new(shared.options.level, shared.files.compress)?;
-        Ok(Self { shared, compressor, nonces: Nonces::default(), uploads, lots: 1 })
+        Ok(Self { shared, compressor, nonces: Nonces::default(), lots: 1 })
     }
 
     fn run(&mut self, batches: &Receiver<Batch>, named: &Sender<Named>, buffers: &Sender<Vec<u8>>) {
-        for mut batch in batches {
+        for batch in batches {
             if self.shared.failed.load(Ordering::Relaxed) {
                 break;
             }
@@ -366,7 +386,6 @@ impl Worker {
                     break;
                 }
             }
-            batch.bytes.clear();
             if batch.bytes.capacity() <= KEPT_BYTES_MAX {
                 let _ = buffers.try_send(batch.bytes);
             }
@@ -383,6 +402,8 @@ impl Worker {
             let id = Id::of(plain);
             ids.push(id);
             if self.shared.claim(id, kind) {
+                self.shared.added.plain_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
+                self.shared.added.blobs[kind as usize].fetch_add(1, Ordering::Relaxed);
                 self.pack(id, kind, plain)?;
             }
         }
@@ -397,10 +418,10 @@ impl Worker {
             let mut open = guard(&self.shared.open[place]);
             let full = open.take_if_full(&content, pack_size_bytes);
             let sealing = (&self.shared.files.key, &mut self.nonces);
-            open.add(id, kind, &content, sealing, pack_size_bytes + HEADER_ROOM_BYTES)?;
+            open.add(id, kind, &content, sealing, || self.shared.pack_buffer())?;
             full
         };
-        full.map_or(Ok(()), |full| self.shared.hand_over(self.uploads.as_ref(), full))
+        full.map_or(Ok(()), |full| self.shared.upload(&mut self.nonces, full))
     }
 
     fn draw(&mut self) -> Result<usize> {

@@ -1,0 +1,234 @@
+//! The statements of a schema that define single tables: for those that are gone and are made anew.
+//!
+//! `pg_dump` writes every name in full and every statement in one of few forms, so a statement tells what it is about.
+
+use super::keys;
+use super::run;
+use crate::manifest::TableId;
+use crate::source::postgres::error::database;
+use crate::source::postgres::sql;
+use crate::source::postgres::statements::{after_word, is_session, split};
+use crate::{Error, ErrorKind, Result};
+use postgres::Client;
+use std::collections::BTreeSet;
+
+/// A schema and a name, without quotes.
+type Name = (String, String);
+
+/// Tables that are made anew.
+pub struct Definitions {
+    /// These tables, and the sequences of their columns.
+    made: BTreeSet<Name>,
+    tables: BTreeSet<Name>,
+    /// Grants come after the rows.
+    grants: Vec<String>,
+    /// The schema's second half.
+    pub after_rows: Option<String>,
+}
+
+impl Definitions {
+    /// Of these tables.
+    pub fn of(tables: Vec<TableId>) -> Self {
+        let tables: BTreeSet<Name> =
+            tables.into_iter().map(|id| (id.schema.unwrap_or_else(|| "public".to_owned()), id.name)).collect();
+        Self { made: tables.clone(), tables, grants: Vec::new(), after_rows: None }
+    }
+
+    /// Makes the tables.
+    pub fn before_rows(&mut self, client: &mut Client, text: &str) -> Result<()> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        let statements = split(text);
+        for statement in &statements {
+            // ALTER SEQUENCE s OWNED BY t.c
+            if let Some(owner) = statement.strip_prefix("ALTER SEQUENCE ").and_then(|rest| after_word(rest, "BY"))
+                && let (Some(sequence), Some(table)) = (subject(statement), name(owner))
+                && self.tables.contains(&table)
+            {
+                self.made.insert(sequence);
+            }
+        }
+        for statement in statements {
+            let is_grant = statement.starts_with("GRANT ") || statement.starts_with("REVOKE ");
+            let is_ours = subject(statement).is_some_and(|name| self.made.contains(&name));
+            if is_ours && is_grant {
+                self.grants.push(statement.to_owned());
+            } else if is_ours || is_setting(statement) {
+                make(client, statement)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Indexes, keys, triggers, policies and grants, and the keys by which other tables referred to these.
+    pub fn after_rows(&mut self, client: &mut Client) -> Result<()> {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        let text = self.after_rows.take().ok_or_else(|| {
+            Error::new(ErrorKind::Truncated, "the export ends without 5-post-data.sql", "Use another backup.")
+        })?;
+        let mut returned = BTreeSet::new();
+        for statement in split(&text) {
+            if let Some(key) = commented_key(statement)
+                && returned.contains(&key)
+            {
+                make(client, statement)?;
+            } else if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
+                make(client, statement)?;
+            } else if let Some((table, constraint, refers_to)) = foreign_key(statement)
+                && self.tables.contains(&refers_to)
+                && is_missing(client, &table, &constraint)?
+            {
+                returned.insert((table.clone(), constraint));
+                let table = sql::qualified(&table.0, &table.1);
+                let refers_to = sql::qualified(&refers_to.0, &refers_to.1);
+                client.batch_execute(statement).map_err(|failure| keys::broken(&table, &refers_to, failure))?;
+            }
+        }
+        self.grants.iter().try_for_each(|statement| make(client, statement))
+    }
+}
+
+/// What a table is made with, not what a session is: its access method.
+fn is_setting(statement: &str) -> bool {
+    is_session(statement) && statement.starts_with("SET default_table")
+}
+
+fn make(client: &mut Client, statement: &str) -> Result<()> {
+    run(client, statement).map_err(|error| {
+        error.with_hint(
+            "Nothing was changed. What the table needs (a type, a function, another table) must be there: restore the whole \
+             database, or make it first.",
+        )
+    })
+}
+
+/// Whether a table is there without this constraint.
+fn is_missing(client: &mut Client, (schema, table): &Name, constraint: &str) -> Result<bool> {
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                             WHERE n.nspname = $1 AND c.relname = $2 AND NOT EXISTS (
+                               SELECT FROM pg_catalog.pg_constraint WHERE conrelid = c.oid AND conname = $3))",
+            &[schema, table, &constraint],
+        )
+        .map_err(|error| database("looking for foreign keys", error))?;
+    Ok(row.get(0))
+}
+
+/// The constraint that a comment is about, with its table.
+fn commented_key(statement: &str) -> Option<(Name, String)> {
+    let rest = statement.strip_prefix("COMMENT ON CONSTRAINT ")?;
+    Some((name(after_word(rest, "ON")?)?, part(rest)?.0))
+}
+
+/// Table, constraint and what it refers to.
+fn foreign_key(statement: &str) -> Option<(Name, String, Name)> {
+    let rest = statement.strip_prefix("ALTER TABLE ")?;
+    let table = name(rest.strip_prefix("ONLY ").unwrap_or(rest))?;
+    let (constraint, _) = part(after_word(rest, "CONSTRAINT")?.trim_start())?;
+    after_word(rest, "FOREIGN")?;
+    Some((table, constraint, name(after_word(rest, "REFERENCES")?)?))
+}
+
+/// What a statement is about, where that is a table or a sequence.
+fn subject(statement: &str) -> Option<Name> {
+    /// How a statement begins, and the word after which the name stands; none: at once.
+    const FORMS: [(&str, &str); 22] = [
+        ("CREATE TABLE ", ""),
+        ("CREATE UNLOGGED TABLE ", ""),
+        ("CREATE SEQUENCE ", ""),
+        ("CREATE UNLOGGED SEQUENCE ", ""),
+        ("ALTER SEQUENCE ", ""),
+        ("ALTER TABLE ", ""),
+        ("COMMENT ON TABLE ", ""),
+        ("COMMENT ON COLUMN ", ""),
+        ("COMMENT ON SEQUENCE ", ""),
+        ("COMMENT ON CONSTRAINT ", "ON"),
+        ("COMMENT ON TRIGGER ", "ON"),
+        ("COMMENT ON POLICY ", "ON"),
+        ("COMMENT ON RULE ", "ON"),
+        ("CREATE INDEX ", "ON"),
+        ("CREATE UNIQUE INDEX ", "ON"),
+        ("CREATE TRIGGER ", "ON"),
+        ("CREATE CONSTRAINT TRIGGER ", "ON"),
+        ("CREATE POLICY ", "ON"),
+        ("CREATE RULE ", "TO"),
+        ("CREATE STATISTICS ", "FROM"),
+        ("GRANT ", "ON"),
+        ("REVOKE ", "ON"),
+    ];
+    if let Some(partition) = statement.strip_prefix("ALTER TABLE ").and_then(|rest| after_word(rest, "PARTITION"))
+        && after_word(statement, "ATTACH").is_some()
+    {
+        return name(partition);
+    }
+    if statement.starts_with("ALTER PUBLICATION ") {
+        return name(after_word(statement, "TABLE")?);
+    }
+    let (form, word) = FORMS.iter().find(|(form, _)| statement.starts_with(form))?;
+    let rest = &statement[form.len()..];
+    name(if word.is_empty() { rest } else { after_word(rest, word)? })
+}
+
+/// `[TABLE|SEQUENCE] [ONLY] schema.name…`
+fn name(text: &str) -> Option<Name> {
+    let mut rest = text.trim_start();
+    for word in ["TABLE ", "SEQUENCE ", "ONLY "] {
+        rest = rest.strip_prefix(word).unwrap_or(rest);
+    }
+    let (schema, rest) = part(rest)?;
+    let (name, _) = part(rest.strip_prefix('.')?)?;
+    Some((schema, name))
+}
+
+/// One part of a name, without quotes, and what follows.
+fn part(text: &str) -> Option<(String, &str)> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let (mut name, mut rest) = (String::new(), quoted);
+        loop {
+            let end = rest.find('"')?;
+            name.push_str(&rest[..end]);
+            rest = &rest[end + 1..];
+            match rest.strip_prefix('"') {
+                Some(more) => {
+                    name.push('"');
+                    rest = more;
+                }
+                None => return Some((name, rest)),
+            }
+        }
+    }
+    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$'))).unwrap_or(text.len());
+    (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_say_which_table_they_are_about() {
+        for statement in [
+            "CREATE TABLE s.\"a \"\"b\" (\n    id integer\n)",
+            "ALTER TABLE ONLY s.\"a \"\"b\" ALTER COLUMN id SET DEFAULT nextval('x'::regclass)",
+            "COMMENT ON COLUMN s.\"a \"\"b\".id IS 'x ON y'",
+            "CREATE INDEX \"ON\" ON ONLY s.\"a \"\"b\" USING btree (id)",
+            "CREATE TRIGGER t BEFORE UPDATE OF \"ON\" ON s.\"a \"\"b\" FOR EACH ROW EXECUTE FUNCTION public.f()",
+            "CREATE RULE r AS\n    ON INSERT TO s.\"a \"\"b\" DO ALSO NOTHING",
+            "GRANT SELECT(id),UPDATE ON TABLE s.\"a \"\"b\" TO guest",
+            "ALTER TABLE ONLY s.p ATTACH PARTITION s.\"a \"\"b\" FOR VALUES IN (1)",
+            "CREATE STATISTICS s.st (dependencies) ON a, b FROM s.\"a \"\"b\"",
+            "ALTER PUBLICATION p ADD TABLE ONLY s.\"a \"\"b\"",
+        ] {
+            assert_eq!(subject(statement), Some(("s".to_owned(), "a \"b".to_owned())), "{statement}");
+        }
+        assert_eq!(subject("GRANT USAGE ON SCHEMA s TO guest"), None);
+        assert_eq!(subject("CREATE VIEW s.v AS SELECT 1"), None);
+        let key = "ALTER TABLE ONLY public.o\n    ADD CONSTRAINT \"k\" FOREIGN KEY (c) REFERENCES public.c(id)";
+        let pair = |name: &str| ("public".to_owned(), name.to_owned());
+        assert_eq!(foreign_key(key), Some((pair("o"), "k".to_owned(), pair("c"))));
+    }
+}

@@ -1,0 +1,125 @@
+//! What putting single tables back would do, and what stands in its way. Touches nothing.
+
+use crate::Result;
+use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures, TableId};
+use crate::source::postgres::address::Address;
+use crate::source::postgres::connect::connect;
+use crate::source::postgres::error::database;
+use crate::source::postgres::layout::Table;
+use crate::source::postgres::snapshot::refuse_pooler;
+use crate::source::postgres::sql;
+use crate::target::TargetPlan;
+use postgres::Client;
+
+/// Looks at the live tables.
+pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]) -> Result<TargetPlan> {
+    let mut client = connect(address)?;
+    refuse_pooler(&mut client, &mut [connect(address)?], address)?;
+    let mut plan = TargetPlan { needs_bytes: 0, ..TargetPlan::default() };
+    let mut live = DatabaseFigures { engine: "postgresql".to_owned(), ..DatabaseFigures::default() };
+    let mut replaced = Vec::new();
+    for id in only {
+        let name = super::qualified(id);
+        if one(&mut client, id, &name, &mut plan)? {
+            let rows: i64 = client
+                .query_one(&format!("SELECT count(*) FROM ONLY {name}"), &[])
+                .map_err(|error| database(format!("counting the rows of {id}"), error))?
+                .get(0);
+            live.tables.push(TableFigures {
+                schema: id.schema.clone(),
+                name: id.name.clone(),
+                rows: rows.unsigned_abs(),
+                content_hash: None,
+            });
+            replaced.push(id.to_string());
+        } else {
+            plan.warnings.push(format!("there is no table {id} now: it is made as it was, without views that used it"));
+        }
+    }
+    if !replaced.is_empty() {
+        plan.replaces = Some(format!("the rows of {} in database {}", replaced.join(", "), address.database));
+        plan.live = Some(Figures::Database(live));
+        dependents(&mut client, only, &mut plan)?;
+    }
+    if !matches!(manifest.figures, Figures::Database(_)) {
+        plan.obstacles.push("the manifest is not that of a database".to_owned());
+    }
+    plan.warnings.push(
+        "single tables are put back in one transaction: who uses them waits until it is over; an undo writes the pre-restore \
+         backup back"
+            .to_owned(),
+    );
+    Ok(plan)
+}
+
+/// Whether the table is there; what the role lacks goes into the plan.
+fn one(client: &mut Client, id: &TableId, name: &str, plan: &mut TargetPlan) -> Result<bool> {
+    let row = client
+        .query_opt(
+            "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE'), pg_catalog.pg_table_size(c.oid), c.relkind::text
+               FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)",
+            &[&name],
+        )
+        .map_err(|error| database(format!("looking at table {id}"), error))?;
+    let Some(row) = row else { return Ok(false) };
+    let (owns, bytes, kind): (bool, Option<i64>, String) = (row.get(0), row.get(1), row.get(2));
+    plan.needs_bytes += bytes.unwrap_or(0).unsigned_abs();
+    if kind != "r" {
+        plan.obstacles.push(format!("{id} is no longer an ordinary table: restore the whole database"));
+    }
+    if !owns {
+        plan.obstacles.push(format!("only its owner may replace the rows of {id}: GRANT its owner's role to this one"));
+    }
+    Ok(true)
+}
+
+/// Foreign keys of others' tables, and what will be out of date.
+fn dependents(client: &mut Client, only: &[TableId], plan: &mut TargetPlan) -> Result<()> {
+    let names: Vec<String> = only.iter().map(super::qualified).collect();
+    let rows = client
+        .query(
+            "SELECT DISTINCT 'key', c.conrelid::pg_catalog.regclass::text, pg_catalog.pg_get_userbyid(t.relowner)::text
+               FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class t ON t.oid = c.conrelid
+              WHERE c.contype = 'f' AND NOT pg_catalog.pg_has_role(t.relowner, 'USAGE') AND c.confrelid IN (
+                    SELECT pg_catalog.to_regclass(n) FROM pg_catalog.unnest($1::text[]) n)
+             UNION
+             SELECT DISTINCT 'view', v.oid::pg_catalog.regclass::text, ''
+               FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+               JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'm'
+              WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refobjid IN (
+                    SELECT pg_catalog.to_regclass(n) FROM pg_catalog.unnest($1::text[]) n)
+             ORDER BY 1, 2",
+            &[&names],
+        )
+        .map_err(|error| database("looking for what depends on the tables", error))?;
+    for row in rows {
+        let (what, name, owner): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        if what == "key" {
+            plan.obstacles.push(format!(
+                "{name} has a foreign key to these tables and belongs to {owner}: GRANT {} TO CURRENT_USER;",
+                sql::identifier(owner)
+            ));
+        } else {
+            plan.warnings.push(format!("{name} shows what was there before until: REFRESH MATERIALIZED VIEW {name};"));
+        }
+    }
+    Ok(())
+}
+
+/// Why the rows of then do not fit the table of now.
+pub fn difference(table: &Table, kind: &str, columns: &[String]) -> Option<String> {
+    let id = format!("{}.{}", table.schema, table.name);
+    if kind != "r" {
+        return Some(format!("{id} is no longer an ordinary table: its rows cannot be put back alone"));
+    }
+    let without = |left: &[String], right: &[String]| {
+        left.iter().filter(|name| !right.contains(name)).cloned().collect::<Vec<_>>().join(", ")
+    };
+    let (gone, new) = (without(&table.columns, columns), without(columns, &table.columns));
+    match (gone.as_str(), new.as_str()) {
+        ("", "") => None,
+        (gone, "") => Some(format!("the table {id} no longer has the columns {gone} of the backup")),
+        ("", new) => Some(format!("the table {id} has the columns {new}, which the backup does not know")),
+        (gone, new) => Some(format!("the table {id} has the columns {new} now, and had {gone} in the backup")),
+    }
+}
