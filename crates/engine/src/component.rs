@@ -55,9 +55,9 @@ pub fn source(component: &ComponentConfig, format: Format, surroundings: &Surrou
 pub fn target(component: &ComponentConfig, place: Place, surroundings: &Surroundings) -> Result<Box<dyn Target>> {
     let name = component.name.clone();
     Ok(match component.settings.clone() {
-        ComponentSettings::Files(settings) => Box::new(target::files::FilesTarget::new(name, settings, place)?),
-        ComponentSettings::Config(settings) => Box::new(target::config::ConfigTarget::new(name, settings, place)?),
-        ComponentSettings::Logs(settings) => Box::new(target::logs::LogsTarget::new(name, settings, place)?),
+        ComponentSettings::Files(settings) => Box::new(target::files::target(name, settings, place)?),
+        ComponentSettings::Config(settings) => Box::new(target::config::target(name, settings, place)?),
+        ComponentSettings::Logs(settings) => Box::new(target::logs::target(name, settings, place)?),
         ComponentSettings::Sqlite(settings) => Box::new(target::sqlite::SqliteTarget::new(name, settings, place)?),
         ComponentSettings::Postgres(settings) => {
             Box::new(target::postgres::PostgresTarget::new(&name, &settings, surroundings.postgres.clone(), place))

@@ -22,3 +22,4 @@ mod service;
 mod single_tables;
 mod support;
 mod two_servers;
+mod under_writes;

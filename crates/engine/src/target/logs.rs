@@ -1,9 +1,8 @@
 //! Puts log files back, plain, whether the backup holds them compressed or not.
 
-use super::files::{Belongs, TreeTarget};
-use super::{Context, Place, Target, TargetPlan};
+use super::Place;
+use super::files::{Belongs, Put, TreeTarget};
 use crate::config::component::LogsSettings;
-use crate::manifest::{ComponentManifest, Figures};
 use crate::source::logs::compress::MARK;
 use crate::tree::filter::Filter;
 use crate::{Error, ErrorKind, Result};
@@ -11,45 +10,18 @@ use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use vault::{Entry, EntryKind, EntryPath};
 
-/// Puts log files back.
-pub struct LogsTarget(TreeTarget);
-
-impl LogsTarget {
-    /// A pattern that is none is an [`ErrorKind::Config`], a place for databases an [`ErrorKind::Usage`].
-    pub fn new(name: impl Into<String>, settings: LogsSettings, place: Place) -> Result<Self> {
-        let filter = Filter::new(&settings.include, &[])?;
-        let belongs = Belongs::Tree { filter: Box::new(filter), one_file_system: false, hard_links: false };
-        Ok(Self(TreeTarget::new(name.into(), settings.path, belongs, place)?))
-    }
+/// Puts log files back. A pattern that is none is an [`ErrorKind::Config`], a place for databases an [`ErrorKind::Usage`].
+pub fn target(name: impl Into<String>, settings: LogsSettings, place: Place) -> Result<TreeTarget> {
+    let filter = Filter::new(&settings.include, &[])?;
+    let belongs = Belongs::Tree { filter: Box::new(filter), one_file_system: false, hard_links: false };
+    TreeTarget::new(name.into(), settings.path, belongs, unpacked, place)
 }
 
-impl Target for LogsTarget {
-    fn inspect(&mut self, context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
-        self.0.inspect(context, manifest)
-    }
-
-    fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
-        match plain_entry(entry)? {
-            None => self.0.entry(context, entry, content),
-            // One byte more than promised is enough to notice that there is more.
-            Some((plain, size)) => self.0.entry(context, &plain, &mut MultiGzDecoder::new(content).take(size + 1)),
-        }
-    }
-
-    fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
-        self.0.finish(context)
-    }
-
-    fn swap(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.swap(context)
-    }
-
-    fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.swap_back(context)
-    }
-
-    fn discard(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.discard(context)
+fn unpacked(entry: &Entry, content: &mut dyn Read, put: Put<'_>) -> Result<()> {
+    match plain_entry(entry)? {
+        None => put(entry, content),
+        // One byte more than promised is enough to notice that there is more.
+        Some((plain, size)) => put(&plain, &mut MultiGzDecoder::new(content).take(size + 1)),
     }
 }
 

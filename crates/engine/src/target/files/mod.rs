@@ -21,52 +21,19 @@ mod tree;
 mod write;
 
 pub use swap::STEPS;
-pub(super) use tree::{Belongs, TreeTarget};
+pub use tree::TreeTarget;
+pub(super) use tree::{Belongs, Put};
 
-use super::{Context, Place, Target, TargetPlan};
+use super::Place;
 use crate::Result;
 use crate::config::component::FilesSettings;
-use crate::manifest::{ComponentManifest, Figures};
 use crate::tree::filter::Filter;
-use std::io::Read;
-use vault::Entry;
 
-/// Puts a file tree back.
-pub struct FilesTarget(TreeTarget);
-
-impl FilesTarget {
-    /// A pattern that is none is an [`ErrorKind::Config`](crate::ErrorKind::Config), a place for databases an
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage).
-    pub fn new(name: impl Into<String>, settings: FilesSettings, place: Place) -> Result<Self> {
-        let filter = Filter::new(&settings.include, &settings.exclude)?;
-        let belongs =
-            Belongs::Tree { filter: Box::new(filter), one_file_system: settings.one_file_system, hard_links: true };
-        Ok(Self(TreeTarget::new(name.into(), settings.path, belongs, place)?))
-    }
-}
-
-impl Target for FilesTarget {
-    fn inspect(&mut self, context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
-        self.0.inspect(context, manifest)
-    }
-
-    fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
-        self.0.entry(context, entry, content)
-    }
-
-    fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
-        self.0.finish(context)
-    }
-
-    fn swap(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.swap(context)
-    }
-
-    fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.swap_back(context)
-    }
-
-    fn discard(&mut self, context: &Context<'_>) -> Result<()> {
-        self.0.discard(context)
-    }
+/// Puts a file tree back. A pattern that is none is an [`ErrorKind::Config`](crate::ErrorKind::Config), a place for databases
+/// an [`ErrorKind::Usage`](crate::ErrorKind::Usage).
+pub fn target(name: impl Into<String>, settings: FilesSettings, place: Place) -> Result<TreeTarget> {
+    let filter = Filter::new(&settings.include, &settings.exclude)?;
+    let belongs =
+        Belongs::Tree { filter: Box::new(filter), one_file_system: settings.one_file_system, hard_links: true };
+    TreeTarget::new(name.into(), settings.path, belongs, |entry, content, put| put(entry, content), place)
 }

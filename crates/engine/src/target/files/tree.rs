@@ -1,6 +1,6 @@
 //! What the targets of trees, logs and configuration files have in common.
 
-use super::super::{Context, Place, TargetPlan};
+use super::super::{Context, Place, Target, TargetPlan};
 use super::raw_path::RawPath;
 use super::record::{Record, Shape, Side};
 use super::site::{Site, may_write_in, mounts_below, nearest_existing};
@@ -38,11 +38,18 @@ pub enum Belongs {
     Files(BTreeSet<EntryPath>),
 }
 
+/// What becomes of an entry before it is put into the tree: taken as it is, changed, or refused.
+pub type Intake = fn(&Entry, &mut dyn Read, Put<'_>) -> Result<()>;
+
+/// Puts an entry into the tree.
+pub type Put<'a> = &'a mut dyn FnMut(&Entry, &mut dyn Read) -> Result<()>;
+
 /// Puts a component of files back.
 pub struct TreeTarget {
     name: String,
     path: PathBuf,
     belongs: Belongs,
+    intake: Intake,
     place: Place,
     /// The component's own folder, as the manifest has it.
     root: Option<RootFolder>,
@@ -59,19 +66,8 @@ struct Building {
     held: BTreeSet<Vec<u8>>,
 }
 
-impl TreeTarget {
-    pub fn new(name: String, path: PathBuf, belongs: Belongs, place: Place) -> Result<Self> {
-        if matches!(place, Place::Database { .. }) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("component {name} is made of files and cannot be put into a database"),
-                "Give it a folder.",
-            ));
-        }
-        Ok(Self { name, path, belongs, place, root: None, building: None, made: None })
-    }
-
-    pub fn inspect(&mut self, context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
+impl Target for TreeTarget {
+    fn inspect(&mut self, context: &Context<'_>, manifest: &ComponentManifest) -> Result<TargetPlan> {
         let mut plan = TargetPlan::default();
         if let Figures::Tree { bytes, root, .. } = &manifest.figures {
             self.root = *root;
@@ -103,6 +99,102 @@ impl TreeTarget {
         Ok(plan)
     }
 
+    fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+        (self.intake)(entry, content, &mut |entry, content| self.put(context, entry, content))
+    }
+
+    fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
+        self.building()?;
+        let Some(Building { stage, site, held }) = self.building.take() else {
+            return Err(Error::internal("nothing was being restored"));
+        };
+        let (root, withheld) = stage.finish()?;
+        let doing = || format!("completing the restored component {}", self.name);
+        let is_children = site.as_ref().is_some_and(|site| site.shape == Shape::Children);
+        if !is_children && matches!(self.belongs, Belongs::Tree { .. }) {
+            self.set_root(&root, site.as_ref()).doing(doing)?;
+        }
+        let figures = std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| syncfs(&root).map_err(io::Error::from));
+            let figures = self.measure(context, &root, withheld);
+            syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked"))).and(figures)
+        });
+        let figures = figures.doing(doing)?;
+        let record = match &site {
+            Some(site) => Some(self.record(site, held, &root)?),
+            None => None,
+        };
+        context.progress.step("files.finish.synced");
+        if let Some(record) = record {
+            record.save(&self.record_file()?)?;
+            context.progress.step("files.finish.recorded");
+        }
+        Ok(figures)
+    }
+
+    fn swap(&mut self, context: &Context<'_>) -> Result<()> {
+        let file = self.record_file()?;
+        let Some(mut record) = Record::load(&file)? else {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("the restore of component {} was never completed beside the live data", self.name),
+                "Start the restore again; the live data was not touched.",
+            ));
+        };
+        self.swapper(context, &file, |swapper| swapper.make_live(&mut record, Side::New))
+    }
+
+    fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
+        let file = self.record_file()?;
+        // Without a record nothing was ever exchanged.
+        let Some(mut record) = Record::load(&file)? else { return Ok(()) };
+        self.swapper(context, &file, |swapper| swapper.make_live(&mut record, Side::Old))
+    }
+
+    fn discard(&mut self, context: &Context<'_>) -> Result<()> {
+        self.building = None;
+        if let Place::Folder { .. } = &self.place {
+            return match self.made.take() {
+                Some(made) => remove_at(&made),
+                None => Ok(()),
+            };
+        }
+        let file = self.record_file()?;
+        if let Some(mut record) = Record::load(&file)? {
+            return self.swapper(context, &file, |swapper| swapper.discard(&mut record));
+        }
+        let Place::Live { restore_id, .. } = &self.place else { return Ok(()) };
+        remove_at(&self.site(restore_id)?.beside())
+    }
+}
+
+impl TreeTarget {
+    /// A tree at `path`. A place for databases is an [`ErrorKind::Usage`].
+    pub fn new(name: String, path: PathBuf, belongs: Belongs, intake: Intake, place: Place) -> Result<Self> {
+        if matches!(place, Place::Database { .. }) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("component {name} is made of files and cannot be put into a database"),
+                "Give it a folder.",
+            ));
+        }
+        Ok(Self { name, path, belongs, intake, place, root: None, building: None, made: None })
+    }
+
+    fn put(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+        let held = match &self.belongs {
+            Belongs::Tree { filter, .. } => {
+                let is_folder = entry.kind == EntryKind::Directory;
+                filter.leaves_out(entry.path.as_bytes(), is_folder).map(<[u8]>::to_vec)
+            }
+            Belongs::Files(_) if entry.kind == EntryKind::Directory => None,
+            Belongs::Files(_) => Some(entry.path.as_bytes().to_vec()),
+        };
+        let building = self.building()?;
+        building.held.extend(held);
+        building.stage.add(entry, content, context.progress)
+    }
+
     fn inspect_live(&self, context: &Context<'_>, site: &Site, plan: &mut TargetPlan) -> Result<()> {
         let live = site.live();
         plan.replaces = Some(live.display().to_string());
@@ -131,51 +223,6 @@ impl TreeTarget {
             }
         }
         Ok(())
-    }
-
-    /// Puts one entry beside the live data.
-    pub fn entry(&mut self, context: &Context<'_>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
-        let held = match &self.belongs {
-            Belongs::Tree { filter, .. } => {
-                let is_folder = entry.kind == EntryKind::Directory;
-                filter.leaves_out(entry.path.as_bytes(), is_folder).map(<[u8]>::to_vec)
-            }
-            Belongs::Files(_) if entry.kind == EntryKind::Directory => None,
-            Belongs::Files(_) => Some(entry.path.as_bytes().to_vec()),
-        };
-        let building = self.building()?;
-        building.held.extend(held);
-        building.stage.add(entry, content, context.progress)
-    }
-
-    /// Completes, makes durable, measures.
-    pub fn finish(&mut self, context: &Context<'_>) -> Result<Figures> {
-        self.building()?;
-        let Some(Building { stage, site, held }) = self.building.take() else {
-            return Err(Error::internal("nothing was being restored"));
-        };
-        let (root, withheld) = stage.finish()?;
-        let doing = || format!("completing the restored component {}", self.name);
-        let is_children = site.as_ref().is_some_and(|site| site.shape == Shape::Children);
-        if !is_children && matches!(self.belongs, Belongs::Tree { .. }) {
-            self.set_root(&root, site.as_ref()).doing(doing)?;
-        }
-        let figures = std::thread::scope(|scope| {
-            let syncing = scope.spawn(|| syncfs(&root).map_err(io::Error::from));
-            let figures = self.measure(context, &root, withheld);
-            syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs panicked"))).and(figures)
-        });
-        let figures = figures.doing(doing)?;
-        let record = match &site {
-            Some(site) => Some(self.record(site, held, &root)?),
-            None => None,
-        };
-        context.progress.step("files.finish.synced");
-        if let Some(record) = record {
-            record.save(&self.record_file()?)?;
-            context.progress.step("files.finish.recorded");
-        }
-        Ok(figures)
     }
 
     fn measure(&self, context: &Context<'_>, root: &OwnedFd, withheld: Withheld) -> io::Result<Figures> {
@@ -244,41 +291,6 @@ impl TreeTarget {
             }
         }
         Ok(record)
-    }
-
-    pub fn swap(&mut self, context: &Context<'_>) -> Result<()> {
-        let file = self.record_file()?;
-        let Some(mut record) = Record::load(&file)? else {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!("the restore of component {} was never completed beside the live data", self.name),
-                "Start the restore again; the live data was not touched.",
-            ));
-        };
-        self.swapper(context, &file, |swapper| swapper.make_live(&mut record, Side::New))
-    }
-
-    pub fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
-        let file = self.record_file()?;
-        // Without a record nothing was ever exchanged.
-        let Some(mut record) = Record::load(&file)? else { return Ok(()) };
-        self.swapper(context, &file, |swapper| swapper.make_live(&mut record, Side::Old))
-    }
-
-    pub fn discard(&mut self, context: &Context<'_>) -> Result<()> {
-        self.building = None;
-        if let Place::Folder { .. } = &self.place {
-            return match self.made.take() {
-                Some(made) => remove_at(&made),
-                None => Ok(()),
-            };
-        }
-        let file = self.record_file()?;
-        if let Some(mut record) = Record::load(&file)? {
-            return self.swapper(context, &file, |swapper| swapper.discard(&mut record));
-        }
-        let Place::Live { restore_id, .. } = &self.place else { return Ok(()) };
-        remove_at(&self.site(restore_id)?.beside())
     }
 
     fn swapper(&self, context: &Context<'_>, file: &Path, act: impl FnOnce(&Swapper<'_>) -> Result<()>) -> Result<()> {

@@ -5,7 +5,6 @@ use engine::ErrorKind;
 use engine::config::component::{ConfigFilesSettings, default_config_files};
 use engine::manifest::State;
 use engine::source::config::ConfigSource;
-use engine::target::config::ConfigTarget;
 use engine::target::{Place, Target};
 use vault::Silent;
 
@@ -21,7 +20,7 @@ fn listed_files_are_taken_and_missing_ones_left_out() {
     assert_eq!(names, [".env.example", "package.json", "prisma/schema.prisma"]);
     assert_eq!((manifest.state, manifest.warnings.len()), (State::Succeeded, 0));
     let place = Place::Folder { path: folder.path().join("elsewhere") };
-    put(&mut ConfigTarget::new("config", settings, place).unwrap(), &memory, &manifest);
+    put(&mut engine::target::config::target("config", settings, place).unwrap(), &memory, &manifest);
     let text = std::fs::read_to_string(folder.path().join("elsewhere/prisma/schema.prisma")).unwrap();
     assert_eq!(text, "prisma/schema.prisma");
 }
@@ -56,7 +55,7 @@ fn undoing_brings_back_exactly_the_files_that_were_there() {
     write(&app.join("package.json"), "2");
     write(&app.join("package-lock.json"), "2");
     write(&app.join(".env"), "2");
-    let mut target = ConfigTarget::new("config", settings, live(&state)).unwrap();
+    let mut target = engine::target::config::target("config", settings, live(&state)).unwrap();
     put(&mut target, &memory, &manifest);
     let text = |file: &str| std::fs::read_to_string(app.join(file)).ok();
     let all = || {

@@ -4,8 +4,7 @@ use super::double::{Steps, back_up, live, look, put, read, settings, target_cont
 use engine::Result;
 use engine::config::component::{ConfigFilesSettings, FilesSettings};
 use engine::source::config::ConfigSource;
-use engine::target::config::ConfigTarget;
-use engine::target::files::{FilesTarget, STEPS};
+use engine::target::files::STEPS;
 use engine::target::{Context, Target};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +116,7 @@ fn tree_case(folder: &Path, is_mount: bool) -> Case {
         write(&uploads.join(file), "live");
     }
     let make = Box::new(move || {
-        Box::new(FilesTarget::new("uploads", settings.clone(), live(&state)).unwrap()) as Box<dyn Target>
+        Box::new(engine::target::files::target("uploads", settings.clone(), live(&state)).unwrap()) as Box<dyn Target>
     });
     put(make().as_mut(), &memory, &manifest);
     Case { base: uploads, make }
@@ -137,7 +136,7 @@ fn config_case(folder: &Path) -> Case {
         write(&app.join(file), "live");
     }
     let make = Box::new(move || {
-        Box::new(ConfigTarget::new("config", settings.clone(), live(&state)).unwrap()) as Box<dyn Target>
+        Box::new(engine::target::config::target("config", settings.clone(), live(&state)).unwrap()) as Box<dyn Target>
     });
     put(make().as_mut(), &memory, &manifest);
     Case { base: app, make }

@@ -3,7 +3,7 @@
 use super::double::{back_up, live, look, put, settings, target_context, write};
 use engine::config::component::FilesSettings;
 use engine::target::Target;
-use engine::target::files::FilesTarget;
+use engine::target::files::TreeTarget;
 use engine::{ErrorKind, Result};
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -30,11 +30,11 @@ impl App {
         Self { settings: FilesSettings { exclude, ..settings(&uploads) }, _folder: folder, uploads, state }
     }
 
-    fn target(&self) -> FilesTarget {
-        FilesTarget::new("uploads", self.settings.clone(), live(&self.state)).unwrap()
+    fn target(&self) -> TreeTarget {
+        engine::target::files::target("uploads", self.settings.clone(), live(&self.state)).unwrap()
     }
 
-    fn act(&self, act: impl FnOnce(&mut FilesTarget, &engine::target::Context<'_>) -> Result<()>) {
+    fn act(&self, act: impl FnOnce(&mut TreeTarget, &engine::target::Context<'_>) -> Result<()>) {
         act(&mut self.target(), &target_context(&Silent)).unwrap();
     }
 
@@ -242,7 +242,7 @@ fn without_the_right_to_give_files_away_owners_are_not_compared() {
     std::os::unix::fs::chown(&app.state, Some(65534), Some(65534)).unwrap();
     super::reading::as_nobody(|| {
         let place = engine::target::Place::Folder { path: to.clone() };
-        let mut target = FilesTarget::new("uploads", app.settings.clone(), place).unwrap();
+        let mut target = engine::target::files::target("uploads", app.settings.clone(), place).unwrap();
         put(&mut target, &memory, &manifest);
     });
     let restored = to.join("b.txt").metadata().unwrap();

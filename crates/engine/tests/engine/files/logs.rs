@@ -6,7 +6,6 @@ use engine::manifest::State;
 use engine::source::Source;
 use engine::source::logs::LogsSource;
 use engine::target::Place;
-use engine::target::logs::LogsTarget;
 use flate2::read::GzDecoder;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -54,7 +53,7 @@ fn in_an_archive_each_log_is_a_gzip_file_and_comes_back_plain() {
 
     let to = folder.path().join("to");
     let place = Place::Folder { path: to.clone() };
-    put(&mut LogsTarget::new("logs", settings(&logs), place).unwrap(), &memory, &manifest);
+    put(&mut engine::target::logs::target("logs", settings(&logs), place).unwrap(), &memory, &manifest);
     let mut expected = look(&logs);
     expected.retain(|path, _| !path.ends_with("notes.txt") && path.as_path() != Path::new("x"));
     let links = |seen: std::collections::BTreeMap<_, String>| -> Vec<_> {
@@ -75,7 +74,7 @@ fn in_a_repository_logs_stay_plain_and_come_to_the_same_figures() {
     assert_eq!(manifest, in_archive);
     assert!(memory.entries.iter().any(|(entry, _)| entry.path.as_bytes() == b"app.log"));
     let place = Place::Folder { path: folder.path().join("to") };
-    put(&mut LogsTarget::new("logs", settings(&logs), place).unwrap(), &memory, &manifest);
+    put(&mut engine::target::logs::target("logs", settings(&logs), place).unwrap(), &memory, &manifest);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::double::{back_up, look, put, settings};
 use engine::manifest::State;
 use engine::target::Place;
-use engine::target::files::FilesTarget;
 use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, mkfifoat, utimensat};
 use std::ffi::OsStr;
@@ -143,7 +142,7 @@ proptest! {
         let (memory, manifest) = back_up(settings(&from));
         prop_assert_eq!(&manifest.warnings, &Vec::<String>::new());
         prop_assert_eq!(manifest.state, State::Succeeded);
-        let mut target = FilesTarget::new("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
+        let mut target = engine::target::files::target("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
         put(&mut target, &memory, &manifest);
         prop_assert_eq!(look(&from), look(&to));
     }
@@ -160,7 +159,8 @@ fn holes_come_back_as_holes() {
     file.set_len(100 << 20).unwrap();
     std::fs::File::create(from.join("small.img")).unwrap().set_len(30_000).unwrap();
     let (memory, manifest) = back_up(settings(&from));
-    let mut target = FilesTarget::new("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
+    let mut target =
+        engine::target::files::target("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
     put(&mut target, &memory, &manifest);
     assert_eq!(look(&from), look(&to));
     assert!(to.join("disk.img").metadata().unwrap().blocks() * 512 < 1 << 20);
@@ -182,7 +182,8 @@ fn a_tree_deeper_than_any_path_may_be_long_comes_back_and_can_be_removed() {
     }
     let (memory, manifest) = back_up(settings(&from));
     assert_eq!((manifest.state, manifest.entries), (State::Succeeded, 2 * depth));
-    let mut target = FilesTarget::new("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
+    let mut target =
+        engine::target::files::target("uploads", settings(&from), Place::Folder { path: to.clone() }).unwrap();
     put(&mut target, &memory, &manifest);
     let parent =
         std::sync::Arc::new(rustix::fs::open(folder.path(), rustix::fs::OFlags::RDONLY, Mode::empty()).unwrap());
