@@ -8,7 +8,7 @@ const UPLOAD_BYTES = 700 << 20;
 /** Work under way: its progress, and stopping it. On an application with much to back up. */
 export async function running({ harness }) {
   const app = new Application();
-  const large = app.upload('film.mov', UPLOAD_BYTES);
+  app.upload('film.mov', UPLOAD_BYTES);
   app.run(['user', 'add', 'ada', '--role', 'ADMIN'], { input: `${PASSWORD}\n` });
   // What the next backup has to do is known from the last.
   app.run(['backup', '--quiet']);
@@ -17,7 +17,8 @@ export async function running({ harness }) {
     const ada = await harness.person(service);
     await ada.signIn('ada');
     await watch({ harness, ada });
-    await cancel({ harness, ada, app, large });
+    await look({ harness, ada });
+    await cancel({ harness, ada });
     await ada.context.close();
   } finally {
     await service.stop();
@@ -55,16 +56,28 @@ async function watch({ harness, ada }) {
   });
 }
 
-async function cancel({ harness, ada, app, large }) {
+async function look({ harness, ada }) {
+  const { page } = ada;
+  await harness.step('work under way shows in the menu, and axe finds nothing', ada, async () => {
+    await ada.go('/backups?create');
+    await page.getByLabel('Description').fill('Looked at');
+    await ada.button('Start the backup').click();
+    await page.getByRole('group', { name: 'Backup under way' }).getByText(/ of /).waitFor();
+    await ada.shot('progress', { fullPage: false });
+    await ada.axe();
+    await page.getByText('The backup is stored').waitFor();
+  });
+}
+
+async function cancel({ harness, ada }) {
   const { page } = ada;
   await harness.step('a running backup shows everywhere, is cancelled, and leaves nothing behind', ada, async () => {
     const before = (await ada.api('/api/overview')).data;
     await ada.go('/backups?create');
     await page.getByLabel('Description').fill('Thought better of it');
     await ada.button('Start the backup').click();
+    // At once, before it is done on a fast machine.
     await page.getByRole('group', { name: 'Backup under way' }).getByText(/ of /).waitFor();
-    await ada.axe();
-    await ada.shot('progress', { fullPage: false });
     await ada.button('Cancel').click();
     await page.getByText('Backup was cancelled').waitFor();
     await ada.axe();
@@ -74,6 +87,5 @@ async function cancel({ harness, ada, app, large }) {
     assert.equal(after.storedBytes, before.storedBytes, 'nothing lies in the store');
     await ada.go('/activity');
     await page.locator('tbody tr:first-child').getByText('Cancelled').waitFor();
-    assert.ok(large.startsWith(app.uploads));
   });
 }

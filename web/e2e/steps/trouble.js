@@ -62,7 +62,7 @@ export async function trouble({ harness, app, mail, ada }) {
     app.sql('pragma foreign_keys=off; delete from customers; delete from orders');
     const job = await ada.job('/api/backup/create', { description: 'After the accident' });
     await ada.go('/retention');
-    await page.getByText('Much smaller than its predecessor').waitFor();
+    await page.getByText('Much smaller than its predecessor: backup').waitFor();
     await ada.axe();
     await ada.go(`/backups/${job.id}`);
     await page.getByText('Much smaller than the backup before it').waitFor();
@@ -73,6 +73,6 @@ export async function trouble({ harness, app, mail, ada }) {
     assert.equal((await ada.api(`/api/backup/${job.id}`)).data.collapsed.acknowledged, true);
     await ada.go('/retention');
     await page.getByRole('table', { name: 'Fate of each backup' }).waitFor();
-    assert.equal(await page.getByText('Much smaller than its predecessor').count(), 0);
+    assert.equal(await page.getByText('Much smaller than its predecessor: backup').count(), 0);
   });
 }
