@@ -1,11 +1,12 @@
-//! What happened, handed to the outbox. Never on the way of the work itself: a message that
-//! cannot be written down is logged, and the backup stays good.
+//! What happened, handed to the outbox: with the record of a job's end, in one transaction. Never on the way of the work
+//! itself: a message that cannot be made is logged, and the backup stays good.
 
 use crate::figures::Figures;
 use crate::jobs::Done;
 use crate::state::App;
 use engine::Result;
 use engine::catalog::jobs::{Failure, Job, JobKind, JobState};
+use engine::catalog::outbox::Message;
 use engine::config::Event;
 use engine::notify::{self, Fact, Notice};
 use engine::room::Actor;
@@ -41,40 +42,51 @@ pub fn run_started(app: &App, job: &Job) {
     post(app, &Notice::run_started(app.clock.now(), plan));
 }
 
-/// A job is over: whoever wants to know hears of it.
-pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Failure>) {
+/// Notices as messages. One that cannot be made is logged, and the work stays what it is.
+pub fn about(app: &App, notices: &[Notice]) -> Vec<Message> {
+    let settings = app.strongroom.config().notify.clone();
+    let made = |notice: &Notice| {
+        notify::messages(&settings, notice).unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                event = notice.event,
+                "a message was not written down"
+            );
+            Vec::new()
+        })
+    };
+    notices.iter().flat_map(made).collect()
+}
+
+/// A job is over: what whoever wants to know hears of it.
+pub fn job_over(app: &App, job: &Job, result: &Result<Done>, failure: Option<&Failure>) -> Vec<Notice> {
     let now = app.clock.now();
     let health = || health(app);
-    match (job.kind, result) {
-        (JobKind::Backup, Ok(done)) => {
-            let Some(record) = &done.backup else { return };
-            post(app, &Notice::backup(record, now).facts(&health()));
-            if let Some(collapse) = record.collapsed.as_ref().filter(|collapse| !collapse.acknowledged) {
-                post(app, &Notice::collapsed(record, &collapse.reason, now));
-            }
+    match (job.kind, result, failure) {
+        (JobKind::Backup, Ok(done), _) => {
+            let Some(record) = &done.backup else { return Vec::new() };
+            let collapse = record.collapsed.as_ref().filter(|collapse| !collapse.acknowledged);
+            let collapsed = collapse.map(|collapse| Notice::collapsed(record, &collapse.reason, now));
+            [Notice::backup(record, now).facts(&health())].into_iter().chain(collapsed).collect()
         }
-        (JobKind::Backup, Err(_)) => {
-            let Some(failure) = failure else { return };
-            post(app, &failed_backup(app, job, failure).facts(&health()));
+        (JobKind::Backup, Err(_), Some(failure)) => vec![failed_backup(app, job, failure).facts(&health())],
+        (JobKind::Cleanup, Ok(done), _) => vec![cleanup(app, done)],
+        (JobKind::Verify | JobKind::Drill, Ok(done), _) if done.state == JobState::Failed => {
+            vec![damaged(app, job, done)]
         }
-        (JobKind::Cleanup, Ok(done)) => post(app, &cleanup(app, done)),
-        (JobKind::Verify | JobKind::Drill, Ok(done)) if done.state == JobState::Failed => {
-            post(app, &damaged(app, job, done));
-        }
-        (_, Ok(done)) if done.state == JobState::Failed => {
+        (_, Ok(done), _) if done.state == JobState::Failed => {
             let unknown = Failure {
                 code: "failed".to_owned(),
                 message: format!("the {} failed", job.kind.name()),
                 hint: String::new(),
             };
             let failure: Option<Failure> = serde_json::from_value(done.result["error"].clone()).ok();
-            post(app, &Notice::job_failed(title(job.kind), job.id.as_str(), &failure.unwrap_or(unknown), now));
+            vec![Notice::job_failed(title(job.kind), job.id.as_str(), &failure.unwrap_or(unknown), now)]
         }
-        (_, Ok(_)) => {}
-        (kind, Err(_)) => {
-            let Some(failure) = failure else { return };
-            post(app, &Notice::job_failed(title(kind), job.id.as_str(), failure, now).facts(&health()));
+        (kind, Err(_), Some(failure)) => {
+            vec![Notice::job_failed(title(kind), job.id.as_str(), failure, now).facts(&health())]
         }
+        (_, Ok(_) | Err(_), _) => Vec::new(),
     }
 }
 

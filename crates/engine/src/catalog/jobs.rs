@@ -4,6 +4,7 @@
 //! it holds a lease that expires: a job whose runner died is found by [`Catalog::jobs_abandoned`]. The id of a job is also
 //! the id of the backup or restore that it makes.
 
+use super::outbox::{self, Message};
 use super::{Catalog, failed, row};
 use crate::id::Id;
 use crate::manifest::State;
@@ -322,7 +323,8 @@ impl Catalog {
         })
     }
 
-    /// Writes down how a job ended. A job that is over stays as it is; says whether this was the end.
+    /// Writes down how a job ended, and the messages about it: both or neither, so that a crash loses no message. A job
+    /// that is over stays as it is, and nobody hears of it again; says whether this was the end.
     pub fn job_finish(
         &self,
         id: &Id,
@@ -330,16 +332,20 @@ impl Catalog {
         result: Option<&Value>,
         error: Option<&Failure>,
         now: Timestamp,
+        messages: &[Message],
     ) -> Result<bool> {
         let error = error.map(|error| serde_json::json!(error).to_string());
         self.write(|tx| {
-            tx.execute(
+            let ended = tx.execute(
                 "UPDATE jobs SET state = $1, result = $2, error = $3, finished_at = $4, owner = NULL, lease_until = NULL
                  WHERE id = $5 AND state IN ('queued', 'running')",
                 (state.name(), result.map(Value::to_string), error, now.as_millisecond(), id.as_str()),
-            )
-            .map(|ended| ended == 1)
-            .map_err(|cause| failed("writing down how a job ended", cause))
+            );
+            let ended = ended.map_err(|cause| failed("writing down how a job ended", cause))? == 1;
+            if ended {
+                outbox::add(tx, messages)?;
+            }
+            Ok(ended)
         })
     }
 
@@ -444,9 +450,34 @@ mod tests {
         assert_eq!(claim().as_ref(), Some(&jobs[0].id));
         assert_eq!(claim().as_ref(), Some(&jobs[2].id));
         assert_eq!(claim(), None);
-        assert!(catalog.job_finish(&jobs[0].id, JobState::Succeeded, None, None, at(11)).unwrap());
-        assert!(!catalog.job_finish(&jobs[0].id, JobState::Failed, None, None, at(12)).unwrap(), "over is over");
+        assert!(catalog.job_finish(&jobs[0].id, JobState::Succeeded, None, None, at(11), &[]).unwrap());
+        assert!(!catalog.job_finish(&jobs[0].id, JobState::Failed, None, None, at(12), &[]).unwrap(), "over is over");
         assert_eq!(claim().as_ref(), Some(&jobs[1].id));
+    }
+
+    #[test]
+    fn a_job_ends_together_with_its_messages_and_only_once() {
+        let catalog = Catalog::in_memory().unwrap();
+        let job = job("a", 1);
+        catalog.job_add(&job, None).unwrap();
+        let message = || Message {
+            id: Id::generate().unwrap(),
+            channel: "email".to_owned(),
+            event: "success".to_owned(),
+            body: Value::Null,
+            attempts: 0,
+            created_at: at(2),
+            last_error: None,
+        };
+        let finish =
+            |messages: &[Message]| catalog.job_finish(&job.id, JobState::Succeeded, None, None, at(2), messages);
+        let twice = message();
+        finish(&[twice.clone(), twice]).unwrap_err();
+        assert!(!catalog.job(job.id.as_str()).unwrap().unwrap().state.is_over(), "neither without the other");
+        assert!(finish(&[message()]).unwrap());
+        assert!(!finish(&[message()]).unwrap());
+        assert!(catalog.outbox_claim(at(3), at(9)).unwrap().is_some());
+        assert!(catalog.outbox_claim(at(3), at(9)).unwrap().is_none());
     }
 
     #[test]

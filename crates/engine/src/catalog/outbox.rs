@@ -9,7 +9,7 @@ use super::{Catalog, failed, row};
 use crate::Result;
 use crate::id::Id;
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Row, Transaction};
 use serde_json::Value;
 
 /// A message to one channel.
@@ -56,26 +56,28 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
+pub(super) fn add(tx: &Transaction<'_>, messages: &[Message]) -> Result<()> {
+    for message in messages {
+        tx.execute(
+            "INSERT INTO outbox (id, channel, event, message, state, attempts, due_at, created_at)
+             VALUES ($1, $2, $3, $4, 'pending', 0, $5, $5)",
+            (
+                message.id.as_str(),
+                &message.channel,
+                &message.event,
+                message.body.to_string(),
+                message.created_at.as_millisecond(),
+            ),
+        )
+        .map_err(|cause| failed("writing a message down", cause))?;
+    }
+    Ok(())
+}
+
 impl Catalog {
     /// Writes messages down, all or none.
     pub fn outbox_add(&self, messages: &[Message]) -> Result<()> {
-        self.write(|tx| {
-            for message in messages {
-                tx.execute(
-                    "INSERT INTO outbox (id, channel, event, message, state, attempts, due_at, created_at)
-                     VALUES ($1, $2, $3, $4, 'pending', 0, $5, $5)",
-                    (
-                        message.id.as_str(),
-                        &message.channel,
-                        &message.event,
-                        message.body.to_string(),
-                        message.created_at.as_millisecond(),
-                    ),
-                )
-                .map_err(|cause| failed("writing a message down", cause))?;
-            }
-            Ok(())
-        })
+        self.write(|tx| add(tx, messages))
     }
 
     /// The message that is due for longest, leased until `lease_until`.

@@ -36,10 +36,15 @@ const PING_GIVE_UP_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 /// Writes a notice down for every channel that wants it; says for how many.
 pub fn post(catalog: &Catalog, settings: &NotifySettings, notice: &Notice) -> Result<usize> {
-    let wanted = channels(settings).into_iter().filter(|channel| channel.wants(notice));
-    let messages = wanted.map(|channel| message(channel.name, notice)).collect::<Result<Vec<_>>>()?;
+    let messages = messages(settings, notice)?;
     catalog.outbox_add(&messages)?;
     Ok(messages.len())
+}
+
+/// A notice as a message for every channel that wants it.
+pub fn messages(settings: &NotifySettings, notice: &Notice) -> Result<Vec<Message>> {
+    let wanted = channels(settings).into_iter().filter(|channel| channel.wants(notice));
+    wanted.map(|channel| message(channel.name, notice)).collect()
 }
 
 fn message(channel: String, notice: &Notice) -> Result<Message> {

@@ -156,7 +156,7 @@ fn run_patiently(app: &App, job: &Job, live: &Arc<Live>) -> Result<Done> {
     }
 }
 
-/// The job's end, then the messages, so that nobody hears of what is not written down.
+/// The job's end and the messages about it, in one.
 pub(super) fn record(app: &App, job: &Job, result: &Result<Done>) -> Result<()> {
     let now = app.clock.now();
     let (state, value, failure) = match result {
@@ -164,7 +164,8 @@ pub(super) fn record(app: &App, job: &Job, result: &Result<Done>) -> Result<()> 
         Err(error) if error.kind() == ErrorKind::Cancelled => (JobState::Cancelled, None, Some(Failure::from(error))),
         Err(error) => (JobState::Failed, None, Some(Failure::from(error))),
     };
-    app.catalog.job_finish(&job.id, state, value, failure.as_ref(), now)?;
-    events::job_over(app, job, result, failure.as_ref());
+    let messages = events::about(app, &events::job_over(app, job, result, failure.as_ref()));
+    app.catalog.job_finish(&job.id, state, value, failure.as_ref(), now, &messages)?;
+    app.wake_outbox();
     Ok(())
 }
