@@ -98,7 +98,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
 fn to_be_measured(part: &ComponentManifest) -> ComponentManifest {
     let mut part = part.clone();
     if let Figures::Database(figures) = &mut part.figures {
-        figures.image_hash = None;
+        figures.image_seal = None;
     }
     part
 }

@@ -248,10 +248,10 @@ pub struct DatabaseFigures {
     pub objects: BTreeMap<String, u64>,
     /// Values that are compared as they are: `user_version`, `encoding`, sequence values, …
     pub values: BTreeMap<String, String>,
-    /// SQLite pages as they are: keyed BLAKE3 of the very file that was measured. A restored file with this hash need not
-    /// be measured again, it is that file. Never compared: a file rebuilt from rows has other pages.
+    /// SQLite pages as they are: keyed BLAKE3 of the very file that was measured and of these figures. A restored file with
+    /// this seal need not be measured again, it is that file. Never compared: a file rebuilt from rows has other pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_hash: Option<String>,
+    pub image_seal: Option<String>,
 }
 
 /// Figures of a table.

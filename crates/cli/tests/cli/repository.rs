@@ -65,7 +65,6 @@ fn parts_of_a_snapshot_come_back_and_a_pin_holds() {
     app.ok(&["restore", id, "--component", "uploads", "--to", to.to_str().unwrap()]);
     assert!(to.join("uploads").is_dir() && !to.join("database").exists());
     app.ok(&["pin", id]);
-    app.configure("[retention]\nmanual = 1\n");
     app.fails(1, &["delete", id]);
     app.ok(&["unpin", id]);
     repository_backup(&app);

@@ -7,6 +7,7 @@
 use super::{DurableFile, ObjectInfo, ObjectReader, ObjectWriter, Store};
 use crate::entry::EntryPath;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -106,6 +107,7 @@ impl Store for LocalStore {
             folder,
             temporary,
             file: DurableFile::new(file),
+            read_back: Cell::new(false),
             finished: false,
         }))
     }
@@ -183,17 +185,19 @@ struct LocalWriter {
     folder: PathBuf,
     temporary: PathBuf,
     file: DurableFile,
+    /// Somebody reads it while it is being finished.
+    read_back: Cell<bool>,
     finished: bool,
 }
 
-/// Objects of at least this size do not stay in the page cache.
+/// Objects of at least this size do not stay in the page cache, unless they are being read back.
 const CACHED_BYTES_MAX: u64 = 4 << 20;
 
 impl LocalWriter {
     /// Gives the memory back that a large object's bytes took on their way to the disk: they would push out what the
     /// application reads, nobody reads them soon, and a verification should read the disk.
     fn leave_cache(&self) {
-        if self.file.written_bytes() >= CACHED_BYTES_MAX {
+        if self.file.written_bytes() >= CACHED_BYTES_MAX && !self.read_back.get() {
             // It is advice: where it is not taken, nothing is lost.
             let _ = rustix::fs::fadvise(self.file.file(), 0, None, rustix::fs::Advice::DontNeed);
         }
@@ -220,6 +224,7 @@ impl ObjectWriter for LocalWriter {
 
     fn read_back(&self) -> Result<Option<Box<dyn ObjectReader>>> {
         let file = File::open(&self.temporary).doing(|| format!("reading back {}", self.temporary.display()))?;
+        self.read_back.set(true);
         Ok(Some(Box::new(file)))
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn figures(snapshot: &Snapshot, ends: &[(String, TableEnd)]) -> Datab
             .collect(),
         objects,
         values,
-        image_hash: None,
+        image_seal: None,
     }
 }
 

@@ -46,7 +46,7 @@ pub fn of_catalog(client: &mut Client, layout: &Layout) -> Result<DatabaseFigure
         tables: Vec::new(),
         objects,
         values,
-        image_hash: None,
+        image_seal: None,
     })
 }
 

@@ -178,7 +178,7 @@ impl Shared<'_> {
             tables,
             objects: count_objects(objects),
             values: values(facts),
-            image_hash: None,
+            image_seal: None,
         };
         let mut findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
         findings.warnings.sort();

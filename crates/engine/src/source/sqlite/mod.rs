@@ -25,7 +25,7 @@ use crate::config::component::SqliteSettings;
 use crate::manifest::{ComponentKind, ComponentManifest, Export, Figures, State};
 use crate::{Error, ErrorKind, Result};
 use export::JsonContent;
-use image::ImageReader;
+use image::{Image, ImageReader};
 use measure::Measured;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
@@ -53,13 +53,13 @@ impl SqliteSource {
         Self { name: name.into(), settings, captured: None }
     }
 
-    /// Bytes, and the hash of the file.
+    /// Bytes, and what they come to.
     fn write_native(
         &self,
         context: &Context<'_>,
         captured: &Captured,
         writer: &mut dyn EntryWriter,
-    ) -> Result<(u64, Option<String>)> {
+    ) -> Result<(u64, Option<Image>)> {
         let doing = || format!("reading the copy of {}", self.settings.path.display());
         let file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
         let size = file.metadata().map_err(|cause| Error::io(doing(), cause))?.len();
@@ -73,7 +73,7 @@ impl SqliteSource {
         let mut content =
             Hinted { content: &mut image, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
         let bytes = stored(writer.write(&entry, Some(&mut content))?, Some(size))?;
-        Ok((bytes, Some(image.hash())))
+        Ok((bytes, Some(image.image())))
     }
 
     fn write_json(&self, context: &Context<'_>, captured: &Captured, writer: &mut dyn EntryWriter) -> Result<u64> {
@@ -133,8 +133,10 @@ impl Source for SqliteSource {
         // A damaged database explains a failed export, not the other way round.
         let within = |error: Error| error.within(format_args!("component {}", self.name));
         let Measured { mut figures, mut findings } = measured.map_err(within)?;
-        let bytes;
-        (bytes, figures.image_hash) = written.map_err(within)?;
+        let (bytes, image) = written.map_err(within)?;
+        let sealed = image.map(|image| image.seal(&figures)).transpose();
+        figures.image_seal =
+            sealed.map_err(|cause| Error::internal(format!("writing a database's figures: {cause}")))?;
         if export == Export::Json
             && let Err(error) = export::try_definitions(&captured.copy)
         {

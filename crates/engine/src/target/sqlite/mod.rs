@@ -16,7 +16,7 @@ use super::{Context, Place, Target, TargetPlan};
 use crate::config::component::SqliteSettings;
 use crate::manifest::{ComponentKind, ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::sqlite::capture::{free_bytes, remove};
-use crate::source::sqlite::image;
+use crate::source::sqlite::image::Image;
 use crate::source::sqlite::measure::{Measured, measure};
 use crate::source::sqlite::open::{BUSY_TIMEOUT_MS, beside, explain, open_immutable, open_live};
 use crate::source::sqlite::schema;
@@ -136,10 +136,10 @@ impl SqliteTarget {
     /// What lies at `path`. A file that is, byte for byte, the one that was measured for the backup has its figures; any
     /// other is measured.
     fn figures(&self, path: &Path, context: &Context<'_>) -> Result<DatabaseFigures> {
-        if let Some(expected) = self.expected.as_ref().filter(|figures| figures.image_hash.is_some()) {
+        if let Some(expected) = self.expected.as_ref().filter(|figures| figures.image_seal.is_some()) {
             let reading = |cause| Error::io(format_args!("reading back {}", path.display()), cause);
-            let restored = File::open(path).map_err(reading)?;
-            if Some(image::hash(restored, &context.hash_key).map_err(reading)?) == expected.image_hash {
+            let restored = Image::of(File::open(path).map_err(reading)?, &context.hash_key).map_err(reading)?;
+            if restored.seal(expected).ok() == expected.image_seal {
                 return Ok(expected.clone());
             }
         }
