@@ -37,16 +37,21 @@ export async function mailServer() {
   return { port: await listening(server), mails, close: () => server.close() };
 }
 
-/** A web hook's receiver that keeps what it gets. */
+/** A web hook's receiver that keeps what it gets; while it is `away`, it hangs up on everybody. */
 export async function hookServer() {
-  const bodies = [];
+  const hook = { bodies: [], away: false, close: () => server.close() };
   const server = createHttp((request, response) => {
+    if (hook.away) {
+      request.socket.destroy();
+      return;
+    }
     let body = '';
     request.on('data', (data) => (body += data));
     request.on('end', () => {
-      bodies.push(body);
+      hook.bodies.push(body);
       response.end('ok');
     });
   });
-  return { port: await listening(server), bodies, close: () => server.close() };
+  hook.port = await listening(server);
+  return hook;
 }
