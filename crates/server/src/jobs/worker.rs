@@ -20,6 +20,8 @@ use vault::Progress;
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// Leases are renewed, and the queue is looked at unasked, so often.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// By how much jobs step back behind everything else.
+const NICENESS: i32 = 10;
 /// How long a job that was asked to stop may take to clean up behind itself.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 /// A schedule's job waits so long for a lock that somebody else holds.
@@ -101,13 +103,30 @@ async fn finish(app: &App, owner: &str, mut running: JoinSet<()>) {
 async fn execute(app: App, job: Job, live: Arc<Live>) {
     let id = job.id.clone();
     let worker = app.clone();
-    let done = tokio::task::spawn_blocking(move || do_and_record(&worker, &job, &live)).await;
-    if let Ok(Err(error)) = done {
+    let (tell, over) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        give_way();
+        // Nobody waits for it any more when the service stops without it.
+        let _ = tell.send(do_and_record(&worker, &job, &live));
+    });
+    let done = match thread {
+        Ok(_) => over.await.unwrap_or_else(|_| Err(Error::internal("the job's thread ended without a word"))),
+        Err(cause) => Err(Error::io("starting a job's thread", cause)),
+    };
+    if let Err(error) = done {
         tracing::error!(error = &error as &dyn std::error::Error, job = %id, "what became of a job could not be written down");
     }
     app.jobs.end(&id);
     app.wake_outbox();
     app.jobs.wake();
+}
+
+/// A backup takes all cores there are: whoever looks at the service, and the application beside it, go first. The threads
+/// that a job starts inherit it. A thread of the job's own, because priority once given away does not come back.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "a job runs at the priority of the service");
+    }
 }
 
 fn do_and_record(app: &App, job: &Job, live: &Arc<Live>) -> Result<()> {
