@@ -16,7 +16,7 @@ export function Doctor() {
     <Panel title="Worth a look">
       <Stack gap="sm">
         {findings.map((finding) => (
-          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={capital(withTimes(finding.message))}>
+          <Notice key={finding.check + finding.message} tone={finding.level === 'problem' ? 'bad' : 'warn'} title={`${capital(finding.check)}: ${withTimes(finding.message)}`}>
             {finding.remedy && <p>{finding.remedy}</p>}
           </Notice>
         ))}

@@ -53,9 +53,18 @@ export function Restores({ onStarted }: { onStarted: (job: string) => void }) {
                   ),
                 },
                 { key: 'components', label: 'Components', cell: ({ components }) => components.join(', ') },
-                { key: 'state', label: 'State', cell: (restore) => <Status {...stateOf(restore)} /> },
+                {
+                  key: 'state',
+                  label: 'State',
+                  breaks: true,
+                  cell: (restore) => (
+                    <>
+                      <Status {...stateOf(restore)} />
+                      {restore.error && <div>{`${restore.error.message}. ${restore.error.hint}`}</div>}
+                    </>
+                  ),
+                },
                 { key: 'until', label: 'Undo until', cell: ({ undoUntil, state }) => undoUntil && state === 'swapped' && <Time at={undoUntil} /> },
-                { key: 'error', label: 'Note', breaks: true, cell: ({ error }) => error && `${error.message}. ${error.hint}` },
                 {
                   key: 'undo',
                   label: 'Undo',
