@@ -7,7 +7,7 @@ use super::copy_text::{Kind, next_field};
 use super::figures;
 use super::large_objects;
 use super::layout::{Layout, Table, rows as query_rows};
-use super::native::{Counted, Out};
+use super::native::Out;
 use super::pipe::{PipeWriter, pipe};
 use super::prefetch::Prefetch;
 use super::rows::Reading;
@@ -73,8 +73,7 @@ pub fn write(name: &str, captured: &mut Captured, reading: &Reading, out: &mut O
             document.finish()?;
             Ok(rows)
         });
-        let put =
-            out.put(&format!("{name}.json"), None, 0o600, &mut Counted { inner: &mut reader, context: out.context });
+        let put = out.put(&format!("{name}.json"), None, 0o600, &mut reader);
         drop(reader);
         prefetch.stop();
         let document = document.join().unwrap_or_else(|_| Err(Error::internal("writing JSON panicked")));

@@ -15,7 +15,7 @@ use crate::source::Context;
 use crate::{Error, Result};
 use postgres::Client;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use vault::error::IoContext;
 use vault::{Chunking, Content, Entry, EntryPath, EntryWriter, Hinted, Outcome};
 
@@ -98,8 +98,7 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let mut content = Counted { inner: &mut reader, context: out.context };
-            let mut hinted = Hinted { content: &mut content, chunking: chunking(table, reading) };
+            let mut hinted = Hinted { content: &mut reader, chunking: chunking(table, reading) };
             let written = out.put(&table.file(number), None, 0o600, &mut hinted);
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
@@ -118,24 +117,6 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
 fn chunking(table: &Table, reading: &Reading) -> Chunking {
     let key_in_front = !table.key.is_empty() && table.columns.starts_with(&table.key);
     if reading.ordered && key_in_front { Chunking::Rows } else { Chunking::Content }
-}
-
-/// Stops when the run is cancelled.
-pub struct Counted<'a, R> {
-    /// What is read.
-    pub inner: &'a mut R,
-    /// The run.
-    pub context: &'a Context<'a>,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        if self.context.progress.is_cancelled() {
-            self.context.progress.check_cancelled()?;
-        }
-        Ok(length)
-    }
 }
 
 fn spool_definitions(client: &mut Client, path: &std::path::Path) -> Result<bool> {
@@ -167,8 +148,7 @@ fn write_large_objects(
                 pipe.write_all(line).map_err(|error| Error::io("handing over large objects", error))
             })
         });
-        let content = &mut Counted { inner: &mut stream, context: out.context };
-        let written = out.put("4-large-objects/2-data.copy", None, 0o600, content);
+        let written = out.put("4-large-objects/2-data.copy", None, 0o600, &mut stream);
         drop(stream);
         let read = reader.join().unwrap_or_else(|_| Err(Error::internal("the reader of large objects panicked")));
         match (written, read) {

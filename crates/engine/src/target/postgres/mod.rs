@@ -260,18 +260,18 @@ impl Target for PostgresTarget {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.run(&text)
             }
-            "4-large-objects/2-data.copy" => self.filling()?.large_objects(&mut Counted { content, context }),
+            "4-large-objects/2-data.copy" => self.filling()?.large_objects(content),
             "5-post-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
                 self.filling()?.post_data = Some(text);
                 Ok(())
             }
             _ if is_document(&path) => {
-                let document = json::Document::open(Counted { content, context })?;
+                let document = json::Document::open(content)?;
                 self.filling = Some(self.create(context, document.layout()?)?);
                 document.restore(self.filling()?)
             }
-            _ => self.filling()?.table(&path, &mut Counted { content, context }),
+            _ => self.filling()?.table(&path, content),
         }
     }
 
@@ -395,7 +395,7 @@ impl PostgresTarget {
             return Ok(());
         }
         if is_document(path) {
-            let document = json::Document::open(Counted { content, context })?;
+            let document = json::Document::open(content)?;
             let mut tables = self.begin_tables(context, document.layout()?)?;
             document.restore(&mut tables)?;
             self.tables = Some(tables);
@@ -408,7 +408,7 @@ impl PostgresTarget {
                 tables.post_data(read_text(content, path, SCHEMA_BYTES_MAX)?);
                 Ok(())
             }
-            _ => tables.rows(path, &mut Counted { content, context }),
+            _ => tables.rows(path, content),
         }
     }
 
@@ -474,20 +474,4 @@ fn read_text(content: &mut dyn Read, path: &str, bytes_max: u64) -> Result<Strin
     String::from_utf8(bytes).map_err(|cause| {
         Error::new(ErrorKind::Damaged, format!("{path} is not UTF-8"), "Use another backup.").because(cause)
     })
-}
-
-/// Stops when the run is cancelled.
-struct Counted<'a> {
-    content: &'a mut dyn Read,
-    context: &'a Context<'a>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.content.read(buffer)?;
-        if self.context.progress.is_cancelled() {
-            self.context.progress.check_cancelled()?;
-        }
-        Ok(length)
-    }
 }
