@@ -31,25 +31,15 @@ fn read(document: &str) -> String {
     std::fs::read_to_string(root().join(document)).unwrap()
 }
 
-/// Every file of the tree, relative to its root; what was built or installed there is none of it.
+/// Every file that git has or would take, relative to the root: what was built, installed or left behind is there on one
+/// machine only, and a document that names it is wrong on all others.
 fn files() -> BTreeSet<PathBuf> {
-    let (root, mut found, mut folders) = (root(), BTreeSet::new(), vec![root()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            let name = entry.file_name().into_string().unwrap_or_default();
-            // Cargo marks its folders so; `target` is also the name of one of our modules.
-            let is_made = name.starts_with('.')
-                || ["node_modules", "dist"].contains(&&*name)
-                || path.join("CACHEDIR.TAG").exists();
-            if kind.is_file() {
-                found.insert(path.strip_prefix(&root).unwrap().to_owned());
-            } else if kind.is_dir() && !is_made {
-                folders.push(path);
-            }
-        }
-    }
-    found
+    let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let listing = std::process::Command::new("git").arg("-C").arg(root()).args(listed).output().unwrap();
+    assert!(listing.status.success(), "git: {}", String::from_utf8_lossy(&listing.stderr));
+    let names = listing.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let paths = names.map(|name| PathBuf::from(std::str::from_utf8(name).unwrap()));
+    paths.filter(|path| root().join(path).exists()).collect()
 }
 
 /// Every Markdown document with its text.
@@ -119,7 +109,7 @@ fn no_document_names_a_file_that_does_not_exist() {
     for (document, text) in documents() {
         for name in quoted(&text).into_iter().filter(|name| !name.contains(['*', '<', ' ', '…', '{'])) {
             let exists = if FOLDERS.iter().any(|folder| name.starts_with(folder)) {
-                root().join(name).exists()
+                files.iter().any(|file| file.starts_with(name))
             } else if Path::new(name).extension().is_some_and(|extension| extension == "rs") {
                 files.iter().any(|file| file.ends_with(name))
             } else {
