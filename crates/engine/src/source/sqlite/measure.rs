@@ -1,9 +1,11 @@
 //! The figures of a SQLite file that nobody writes: the same code for the copy that is backed up and for what a restore made.
 //!
-//! Two connections share the work. Large tables are cut by row id; the parts of a table's hash add up.
+//! Two threads share the work. Large tables are cut by row id; the parts of a table's hash add up. Rows are read from their
+//! pages where that can be done (see `pages`), and through SQLite where not: what they come to is the same.
 
 use super::integrity::{self, Findings};
 use super::open::open_immutable;
+use super::pages::{self, PageFile, PlainTable};
 use super::rows::{Encoding, Rows};
 use super::schema::{self, Facts, Object, TableShape};
 use crate::export::ValueRef;
@@ -42,11 +44,18 @@ pub(crate) fn measure(path: &Path, original: &Path, hash_key: [u8; 32], progress
     let objects = schema::objects(&connection, original)?;
     let facts = schema::facts(&connection, original)?;
     let tables = objects.iter().filter(|object| object.is_table());
-    let tables = tables.map(|object| schema::shape(&connection, original, &object.name)).collect::<Result<Vec<_>>>()?;
+    let (tables, roots): (Vec<_>, Vec<_>) = tables
+        .map(|object| Ok((schema::shape(&connection, original, &object.name)?, object.root)))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let encoding = Encoding::from_pragma(&facts.encoding);
+    let plain = |(shape, root)| PlainTable::new(shape, root).filter(|_| encoding == Encoding::Utf8);
     let shared = Shared {
         path,
         original,
-        encoding: Encoding::from_pragma(&facts.encoding),
+        encoding,
+        plain: tables.iter().zip(roots).map(plain).collect(),
         progress,
         queue: Mutex::new(plan(&connection, &tables)),
         hashers: Mutex::new(vec![SetHasher::new(hash_key); tables.len()]),
@@ -115,6 +124,8 @@ struct Shared<'a> {
     progress: &'a dyn Progress,
     hash_key: [u8; 32],
     tables: Vec<TableShape>,
+    /// Those of the tables whose pages can be read.
+    plain: Vec<Option<PlainTable>>,
     queue: Mutex<VecDeque<Work>>,
     hashers: Mutex<Vec<SetHasher>>,
     findings: Mutex<Findings>,
@@ -127,6 +138,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared<'_> {
     fn work(&self) -> Result<()> {
         let connection = open_immutable(self.path)?;
+        let pages = PageFile::open(self.path);
         loop {
             let work = lock(&self.queue).pop_front();
             let done = match work {
@@ -138,7 +150,7 @@ impl Shared<'_> {
                     lock(&self.findings).warnings.extend(warnings);
                     Ok(())
                 }
-                Some(Work::Rows { table, between }) => self.hash_rows(&connection, table, between),
+                Some(Work::Rows { table, between }) => self.hash_rows(&connection, pages.as_ref(), table, between),
             };
             if done.is_err() {
                 lock(&self.queue).clear();
@@ -147,18 +159,45 @@ impl Shared<'_> {
         }
     }
 
-    fn hash_rows(&self, connection: &Connection, table: usize, between: Option<(i64, i64)>) -> Result<()> {
-        let mut hasher = SetHasher::new(self.hash_key);
-        let mut encoded = Vec::new();
-        let rows = Rows::new(self.original, &self.tables[table], self.encoding);
-        rows.for_each(connection, between, |values| {
-            encoded.clear();
-            values.for_each(|value| encode(&mut encoded, value));
-            hasher.add(&encoded);
-            if hasher.count().is_multiple_of(ROWS_PER_LOOK) { self.progress.check_cancelled() } else { Ok(()) }
-        })?;
+    fn hash_rows(
+        &self,
+        connection: &Connection,
+        pages: Option<&PageFile>,
+        table: usize,
+        between: Option<(i64, i64)>,
+    ) -> Result<()> {
+        let hasher = match (pages, &self.plain[table]) {
+            (Some(pages), Some(plain)) => self.hash_pages(pages, plain, between)?,
+            _ => None,
+        };
+        let hasher = hasher.map_or_else(|| self.hash_through_sqlite(connection, table, between), Ok)?;
         lock(&self.hashers)[table].join(&hasher);
         Ok(())
+    }
+
+    /// `None` where the pages do not say enough.
+    fn hash_pages(
+        &self,
+        pages: &PageFile,
+        table: &PlainTable,
+        between: Option<(i64, i64)>,
+    ) -> Result<Option<SetHasher>> {
+        let mut rows = RowHasher::new(self);
+        let all = between.unwrap_or((i64::MIN, i64::MAX));
+        let known = pages::for_each(pages, table, all, |values| rows.add(values))?;
+        Ok(known.then_some(rows.hasher))
+    }
+
+    fn hash_through_sqlite(
+        &self,
+        connection: &Connection,
+        table: usize,
+        between: Option<(i64, i64)>,
+    ) -> Result<SetHasher> {
+        let mut hasher = RowHasher::new(self);
+        let rows = Rows::new(self.original, &self.tables[table], self.encoding);
+        rows.for_each(connection, between, |values| hasher.add(values))?;
+        Ok(hasher.hasher)
     }
 
     fn into_measured(self, objects: &[Object], facts: &Facts) -> Measured {
@@ -183,6 +222,26 @@ impl Shared<'_> {
         let mut findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
         findings.warnings.sort();
         Measured { figures, findings }
+    }
+}
+
+/// Hashes rows, one way or the other.
+struct RowHasher<'a> {
+    hasher: SetHasher,
+    encoded: Vec<u8>,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> RowHasher<'a> {
+    fn new(shared: &Shared<'a>) -> Self {
+        Self { hasher: SetHasher::new(shared.hash_key), encoded: Vec::new(), progress: shared.progress }
+    }
+
+    fn add<'v>(&mut self, values: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
+        self.encoded.clear();
+        values.for_each(|value| encode(&mut self.encoded, value));
+        self.hasher.add(&self.encoded);
+        if self.hasher.count().is_multiple_of(ROWS_PER_LOOK) { self.progress.check_cancelled() } else { Ok(()) }
     }
 }
 

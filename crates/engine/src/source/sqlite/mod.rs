@@ -13,11 +13,15 @@ pub(crate) mod image;
 pub(crate) mod integrity;
 pub(crate) mod measure;
 pub(crate) mod open;
+mod pages;
 mod query;
+mod record;
 mod rows;
 pub(crate) mod schema;
 
 pub use export::write_document;
+#[doc(hidden)]
+pub use pages::fuzz as fuzz_pages;
 pub use query::query;
 
 use super::{Context, Source};

@@ -64,7 +64,9 @@ impl Stage {
                 }
                 self.folders.push((entry.path.clone(), entry.metadata.clone()));
             }
-            EntryKind::File { size_bytes } => self.file(folder, name, entry, *size_bytes, content)?,
+            EntryKind::File { size_bytes } => {
+                self.file(Job::create(&folder, &name, &entry.path, &entry.metadata)?, entry, *size_bytes, content)?
+            }
             EntryKind::HardLink { target } => {
                 self.flush()?;
                 let (from, from_name) = self.locate(target)?;
@@ -130,15 +132,7 @@ impl Stage {
         self.pool.as_ref().map_or(Ok(Withheld::default()), WritePool::flush)
     }
 
-    fn file(
-        &mut self,
-        folder: Arc<OwnedFd>,
-        name: CString,
-        entry: &Entry,
-        size: Option<u64>,
-        content: &mut dyn Read,
-    ) -> Result<()> {
-        let job = Job { folder, name, path: entry.path.clone(), metadata: entry.metadata.clone() };
+    fn file(&mut self, job: Job, entry: &Entry, size: Option<u64>, content: &mut dyn Read) -> Result<()> {
         let Some(small) = size.filter(|&size| size <= SMALL_BYTES_MAX) else {
             let withheld = job.write(content, size)?;
             self.withheld.join(withheld);

@@ -1,6 +1,9 @@
 //! Writes regular files: on the caller's thread as a stream, or small ones on a few threads, because restoring tens of
 //! thousands of small files is a matter of system calls and not of bytes.
 //!
+//! Files are made on the caller's thread in any case: making one locks its folder, and threads that make files in the same
+//! folder burn a core waiting for each other.
+//!
 //! Invariant: a file is made anew (never opened if something is there), is the owner's alone until its content is
 //! complete, and gets its time last. Memory is bounded by the queue: 64 files of at most 64 KiB.
 
@@ -9,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,23 +27,29 @@ const QUEUE_MAX: usize = 64;
 const WORKERS_MAX: usize = 4;
 const BLOCK: usize = 4096;
 
-/// A regular file to be made.
+/// A regular file that was made and gets its content.
 pub struct Job {
-    /// The open folder that it goes into.
-    pub folder: Arc<OwnedFd>,
-    /// Its name there.
-    pub name: CString,
+    file: File,
     /// Its path, for messages.
-    pub path: EntryPath,
+    path: EntryPath,
     /// Everything but its content.
-    pub metadata: Metadata,
+    metadata: Metadata,
 }
 
 impl Job {
-    /// Makes the file with the whole of `content`, which must be `size` bytes where that is known.
+    /// Makes the file `name` in `folder`, empty.
+    pub fn create(folder: &OwnedFd, name: &CStr, path: &EntryPath, metadata: &Metadata) -> Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(folder, name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => Ok(Self { file: File::from(file), path: path.clone(), metadata: metadata.clone() }),
+            Err(Errno::EXIST) => Err(twice(path)),
+            Err(error) => Err(writing(path, error.into())),
+        }
+    }
+
+    /// Writes the whole of `content`, which must be `size` bytes where that is known.
     pub fn write(&self, content: &mut dyn Read, size: Option<u64>) -> Result<Withheld> {
-        let file = self.create()?;
-        let mut sink = Sink { file: &file, position: 0, holes: self.metadata.sparse };
+        let mut sink = Sink { file: &self.file, position: 0, holes: self.metadata.sparse };
         let mut buffer = vec![0; 256 * 1024];
         loop {
             let length = match content.read(&mut buffer) {
@@ -57,35 +66,29 @@ impl Job {
         if size.is_some_and(|size| size != written) {
             return Err(wrong_size(&self.path, size, written));
         }
-        self.complete(&file, written)
+        self.complete(written)
     }
 
     fn write_small(&self, content: &[u8]) -> Result<Withheld> {
-        let file = self.create()?;
-        let mut sink = Sink { file: &file, position: 0, holes: self.metadata.sparse };
+        let mut sink = Sink { file: &self.file, position: 0, holes: self.metadata.sparse };
         sink.write(content).map_err(|cause| self.failed(cause))?;
-        self.complete(&file, content.len() as u64)
+        self.complete(content.len() as u64)
     }
 
-    fn create(&self) -> Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(&self.folder, &self.name, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => Ok(File::from(file)),
-            Err(Errno::EXIST) => Err(twice(&self.path)),
-            Err(error) => Err(self.failed(error.into())),
-        }
-    }
-
-    fn complete(&self, file: &File, size: u64) -> Result<Withheld> {
+    fn complete(&self, size: u64) -> Result<Withheld> {
         if self.metadata.sparse {
-            file.set_len(size).map_err(|cause| self.failed(cause))?;
+            self.file.set_len(size).map_err(|cause| self.failed(cause))?;
         }
-        apply(file.as_fd(), &self.metadata).map_err(|cause| self.failed(cause))
+        apply(self.file.as_fd(), &self.metadata).map_err(|cause| self.failed(cause))
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        Error::io(format!("writing {}", self.path), cause)
+        writing(&self.path, cause)
     }
+}
+
+fn writing(path: &EntryPath, cause: io::Error) -> Error {
+    Error::io(format!("writing {path}"), cause)
 }
 
 /// The error for a path that comes twice.

@@ -1,0 +1,158 @@
+//! Takes a table's record apart: the value of each column, as SQLite would hand it out
+//! (<https://sqlite.org/fileformat2.html#record_format>).
+//!
+//! Text comes as its bytes, whether they are UTF-8 or not.
+
+use crate::export::ValueRef;
+
+/// What stands between a column's field in the record and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    AsStored,
+    /// Of REAL affinity: a whole number is kept as an integer, to save room.
+    Real,
+    /// Another name of the row id: the field is NULL.
+    RowId,
+}
+
+/// A number of one to nine bytes, and what follows it.
+pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (at, &byte) in bytes.iter().take(8).enumerate() {
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte < 0x80 {
+            return Some((value, &bytes[at + 1..]));
+        }
+    }
+    let (&last, rest) = bytes.get(8..)?.split_first()?;
+    Some((value << 8 | u64::from(last), rest))
+}
+
+/// The values of one row, the hidden row id first where the table has one.
+pub(super) struct Values<'a> {
+    columns: std::slice::Iter<'a, Column>,
+    rowid: i64,
+    hidden_rowid: bool,
+    types: &'a [u8],
+    body: &'a [u8],
+    /// The record lacks a field, or ends early: what was handed out means nothing.
+    pub(super) is_incomplete: bool,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(columns: &'a [Column], hidden_rowid: bool, rowid: i64, payload: &'a [u8]) -> Option<Self> {
+        let (header_bytes, after) = varint(payload)?;
+        let header_bytes = usize::try_from(header_bytes).ok()?;
+        let types = payload.get(payload.len() - after.len()..header_bytes)?;
+        let body = &payload[header_bytes..];
+        Some(Self { columns: columns.iter(), rowid, hidden_rowid, types, body, is_incomplete: false })
+    }
+
+    /// The next field as it is stored. Fields that are not there have a default, which only SQLite knows.
+    fn field(&mut self) -> Option<ValueRef<'a>> {
+        let (serial_type, types) = varint(self.types)?;
+        self.types = types;
+        let mut take = |length: u64| {
+            let (field, rest) = self.body.split_at_checked(usize::try_from(length).ok()?)?;
+            self.body = rest;
+            Some(field)
+        };
+        Some(match serial_type {
+            0 => ValueRef::Null,
+            1..=4 => ValueRef::Integer(integer(take(serial_type)?)),
+            5 => ValueRef::Integer(integer(take(6)?)),
+            6 => ValueRef::Integer(integer(take(8)?)),
+            7 => real(f64::from_bits(integer(take(8)?).cast_unsigned())),
+            8 => ValueRef::Integer(0),
+            9 => ValueRef::Integer(1),
+            10 | 11 => return None,
+            blob if blob % 2 == 0 => ValueRef::Blob(take((blob - 12) / 2)?),
+            text => ValueRef::RawText(take((text - 13) / 2)?),
+        })
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = ValueRef<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if std::mem::take(&mut self.hidden_rowid) {
+            return Some(ValueRef::Integer(self.rowid));
+        }
+        let column = self.columns.next()?;
+        let Some(stored) = self.field() else {
+            self.is_incomplete = true;
+            return None;
+        };
+        Some(match (column, stored) {
+            (Column::RowId, _) => ValueRef::Integer(self.rowid),
+            (Column::Real, ValueRef::Integer(whole)) => ValueRef::Real(whole as f64),
+            (_, stored) => stored,
+        })
+    }
+}
+
+/// Big-endian, of any length up to eight bytes.
+fn integer(bytes: &[u8]) -> i64 {
+    let sign = bytes.first().map_or(0, |&byte| i64::from(byte.cast_signed() >> 7));
+    bytes.iter().fold(sign, |value, &byte| value << 8 | i64::from(byte))
+}
+
+/// SQLite has no NaN: it reads one as NULL.
+fn real(value: f64) -> ValueRef<'static> {
+    if value.is_nan() { ValueRef::Null } else { ValueRef::Real(value) }
+}
+
+/// How a column of this declared type hands out its fields (<https://sqlite.org/datatype3.html#determination_of_column_affinity>).
+pub(super) fn column(declared_type: &str) -> Column {
+    let declared = declared_type.to_ascii_uppercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+    let is_real = has(&["REAL", "FLOA", "DOUB"]) && !has(&["INT", "CHAR", "CLOB", "TEXT", "BLOB"]);
+    if is_real { Column::Real } else { Column::AsStored }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length_are_read() {
+        for (bytes, value) in [
+            (&[0x00][..], 0),
+            (&[0x7f], 127),
+            (&[0x81, 0x00], 128),
+            (&[0x82, 0x80, 0x01], 2 << 14 | 1),
+            (&[0xff; 9], u64::MAX),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xff], 255),
+        ] {
+            assert_eq!(varint(bytes), Some((value, &[][..])), "{bytes:x?}");
+            assert_eq!(varint(&bytes[..bytes.len() - 1]), None, "{bytes:x?} cut short");
+        }
+        assert_eq!([&[0xff][..], &[0x80, 0], &[0, 0, 1], &[0xff, 0xff, 0xfe]].map(integer), [-1, -32768, 1, -2]);
+    }
+
+    #[test]
+    fn a_record_that_lacks_a_field_is_incomplete() {
+        let columns = [Column::AsStored, Column::Real, Column::RowId];
+        let read = |payload: &[u8]| {
+            let mut values = Values::new(&columns, true, 7, payload)?;
+            let count = values.by_ref().count();
+            Some((count, values.is_incomplete))
+        };
+        assert_eq!(read(&[4, 1, 8, 0, 42]), Some((4, false)));
+        assert_eq!(read(&[3, 1, 8, 42]), Some((3, true)), "a column that was added later");
+        assert_eq!(read(&[4, 1, 8, 0]), Some((1, true)), "a body that is cut short");
+        assert_eq!(read(&[4, 1, 10, 0, 42]), Some((2, true)), "a type that does not exist");
+        assert_eq!(read(&[9, 1, 8]), None, "a header that is cut short");
+        assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn types_that_sqlite_takes_for_real_are_known() {
+        let real = ["REAL", "double precision", "Float", "DOUBLE"];
+        let other = ["", "INTEGER", "POINT FLOAT INT", "FLOATING POINT", "NUMERIC", "TEXT", "REAL TEXT", "BLOB REAL"];
+        assert!(real.iter().all(|&declared| column(declared) == Column::Real));
+        // FLOATING POINT holds INT.
+        assert!(other.iter().all(|&declared| column(declared) == Column::AsStored));
+    }
+}
