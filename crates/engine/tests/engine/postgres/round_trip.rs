@@ -199,7 +199,8 @@ fn restored_tables_need_no_vacuum_and_have_statistics() {
     let visible = "SELECT string_agg(relname || ' ' || (relallvisible = relpages), ', ' ORDER BY relname)
                      FROM pg_class WHERE relname IN ('item', 'part')";
     assert_eq!(server.sql("restored", visible), "item true, part true");
-    let known = "SELECT string_agg(DISTINCT tablename, ', ' ORDER BY tablename) FROM pg_stats WHERE schemaname = 'public'";
+    let known =
+        "SELECT string_agg(DISTINCT tablename, ', ' ORDER BY tablename) FROM pg_stats WHERE schemaname = 'public'";
     assert_eq!(server.sql("restored", known), "item, item_name, parent, part");
     let counted = "SELECT string_agg(relname || ' ' || n_live_tup, ', ' ORDER BY relname) FROM pg_stat_user_tables";
     assert_eq!(server.sql("restored", counted), "item 5000, none 0, parent 0, part 500");
