@@ -1,14 +1,14 @@
 //! The figures of a database, from wherever a client looks: inside the dump's snapshot, or at what was restored.
 
 use super::large_objects;
-use super::layout::{Layout, one, rows};
+use super::layout::{Layout, Table, one, rows};
 use super::prefetch;
 use super::rows::Reading;
 use super::statements;
 use crate::Result;
 use crate::manifest::{DatabaseFigures, TableFigures};
 use postgres::Client;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything but rows and schema, which cost more.
 pub fn of_catalog(client: &mut Client, layout: &Layout) -> Result<DatabaseFigures> {
@@ -50,15 +50,25 @@ pub fn of_catalog(client: &mut Client, layout: &Layout) -> Result<DatabaseFigure
     })
 }
 
-/// All figures: `clients` read the rows, the first of them everything else.
-pub fn measure(clients: &mut [Client], layout: &Layout, schema: &[&str], reading: &Reading) -> Result<DatabaseFigures> {
-    let mut tables = prefetch::figures(clients, &layout.tables, reading)?;
+/// All figures: `clients` read the rows, the first of them everything else. The tables of `known` were read before.
+pub fn measure(
+    clients: &mut [Client],
+    layout: &Layout,
+    known: Vec<TableFigures>,
+    reading: &Reading,
+) -> Result<DatabaseFigures> {
+    let read: BTreeSet<_> =
+        known.iter().map(|found| (found.schema.as_deref().unwrap_or_default(), &*found.name)).collect();
+    let left: Vec<Table> =
+        layout.tables.iter().filter(|table| !read.contains(&(&*table.schema, &*table.name))).cloned().collect();
+    let mut tables = prefetch::figures(clients, &left, reading)?;
+    tables.extend(known);
     let Some(client) = clients.first_mut() else {
         return Err(crate::Error::internal("measuring a database needs a connection"));
     };
     tables.push(large_objects::read(client, reading, &mut |_| Ok(()))?);
     let mut figures = of_catalog(client, layout)?;
-    complete(&mut figures, tables, schema);
+    complete(&mut figures, tables, &[]);
     Ok(figures)
 }
 

@@ -47,6 +47,12 @@ pub fn copy_in_statement(table: &Table, raw_bytes: bool) -> String {
     format!("COPY {}{} FROM STDIN{encoding}", table.qualified(), table.column_list())
 }
 
+/// The same in the transaction that emptied the table: rows are written as old ones at once, and need no vacuum.
+pub fn copy_frozen_statement(table: &Table, raw_bytes: bool) -> String {
+    let encoding = if raw_bytes { ", ENCODING 'SQL_ASCII'" } else { "" };
+    format!("COPY {}{} FROM STDIN WITH (FREEZE{encoding})", table.qualified(), table.column_list())
+}
+
 /// Reads the table's rows, hands them to `take` in pieces of whole lines, and returns count and hash of exactly these.
 /// `take` answers whether it wants more.
 pub fn read(

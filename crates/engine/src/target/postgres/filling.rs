@@ -1,14 +1,18 @@
 //! A new database while it is filled, and measured when it is full.
+//!
+//! Rows are read back as soon as a table's are committed, while the next table comes: the schema's second half makes indexes,
+//! constraints and triggers, none of which changes a row, so they are then what they will be in the end. Everything else is
+//! measured when all is there. A table that turns out otherwise (other columns than the backup's list says) is read again.
 
 use super::json::Sink;
 use super::load::Loaders;
-use super::schema;
-use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
+use super::{schema, statistics};
+use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::connect::{connect, server_version_number};
 use crate::source::postgres::database_properties::DatabaseProperties;
 use crate::source::postgres::error::database;
-use crate::source::postgres::layout::{self, Layout};
+use crate::source::postgres::layout::{self, Layout, Table};
 use crate::source::postgres::pg_dump::PgDump;
 use crate::source::postgres::rows::{Reading, copy_failed, copy_in_statement};
 use crate::source::postgres::statements::split;
@@ -27,8 +31,8 @@ pub struct Filling {
     /// `None` where everything happens in one transaction, and so on one connection.
     loaders: Option<Loaders>,
     layout: Layout,
-    /// Statements that copy a file's rows in, by path.
-    copies: HashMap<String, String>,
+    /// Tables whose rows are to come: their numbers in the layout, by path.
+    missing: HashMap<String, usize>,
     /// Grants wait until the rows are in.
     grants: Vec<String>,
     /// The schema's second half, run when everything is there.
@@ -56,14 +60,21 @@ pub fn create_database(maintenance: &mut Client, layout: &Layout, name: &str) ->
 }
 
 impl Filling {
-    /// Connects to the new, empty database.
-    pub fn start(address: Address, layout: Layout, connections: usize) -> Result<Self> {
+    /// Connects to the new, empty database. What the backup left unhashed is not hashed here either.
+    pub fn start(
+        address: Address,
+        mut layout: Layout,
+        connections: usize,
+        context: &Context<'_>,
+        expected: Option<&ComponentManifest>,
+    ) -> Result<Self> {
+        leave_unhashed(&mut layout, database_figures(expected));
         let mut client = connect(&address)?;
         client
             .batch_execute("SET synchronous_commit = off")
             .map_err(|error| database("preparing a connection", error))?;
         schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
-        let loaders = Some(Loaders::start(&address, connections)?);
+        let loaders = Some(Loaders::start(&address, connections, &layout, reading(context, &layout))?);
         Ok(Self::new(address, client, loaders, layout))
     }
 
@@ -74,14 +85,8 @@ impl Filling {
     }
 
     fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout) -> Self {
-        let raw_bytes = layout.database.encoding == "SQL_ASCII";
-        let copies = layout
-            .tables
-            .iter()
-            .enumerate()
-            .map(|(number, table)| (table.file(number), copy_in_statement(table, raw_bytes)))
-            .collect();
-        Self { address, client, loaders, layout, copies, grants: Vec::new(), post_data: None, extensions: Vec::new() }
+        let missing = layout.tables.iter().enumerate().map(|(number, table)| (table.file(number), number)).collect();
+        Self { address, client, loaders, layout, missing, grants: Vec::new(), post_data: None, extensions: Vec::new() }
     }
 
     /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
@@ -102,17 +107,20 @@ impl Filling {
 
     /// The rows of one table.
     pub fn table(&mut self, path: &str, content: &mut dyn Read) -> Result<()> {
-        let statement = self.copies.remove(path).ok_or_else(|| {
+        let number = self.missing.remove(path).ok_or_else(|| {
             Error::new(
                 ErrorKind::Damaged,
                 format!("{path} is not in the export's own list, or came twice"),
                 "The backup was not made by Strongroom or was tampered with. Use another one.",
             )
         })?;
-        let what = format!("restoring {path}");
+        let (what, table) = (format!("restoring {path}"), &self.layout.tables[number]);
         match &self.loaders {
-            Some(loaders) => loaders.load(&what, &statement, content),
-            None => copy_in(&mut self.client, &what, &statement, content),
+            Some(loaders) => loaders.load(&what, number, table, content),
+            None => {
+                let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
+                copy_in(&mut self.client, &what, &copy_in_statement(table, raw_bytes), content)
+            }
         }
     }
 
@@ -126,12 +134,14 @@ impl Filling {
 
     /// Everything has come: indexes, constraints, triggers, grants, settings.
     pub fn complete(mut self, context: &Context<'_>) -> Result<Loaded> {
-        let mut helpers = self.loaders.take().map_or_else(|| Ok(Vec::new()), Loaders::finish)?;
-        if let Some(missing) = self.copies.keys().min() {
+        let (mut helpers, measured) =
+            self.loaders.take().map_or_else(|| Ok((Vec::new(), Vec::new())), Loaders::finish)?;
+        if let Some(missing) = self.missing.keys().min() {
             return Err(incomplete(missing));
         }
         let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
-        let unfilled = schema::run_post_data(&mut self.client, &mut helpers, &post_data, &self.grants)?;
+        let unfilled =
+            schema::run_post_data(&mut self.client, &mut helpers, &post_data, &self.grants, &self.layout.tables)?;
         for (name, error) in &unfilled {
             context
                 .progress
@@ -147,7 +157,9 @@ impl Filling {
             schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
         }
         let unfilled = unfilled.len() as u64;
-        Ok(Loaded { address: self.address, client: self.client, helpers, unfilled })
+        let measured =
+            measured.into_iter().map(|(number, figures)| (self.layout.tables[number].clone(), figures)).collect();
+        Ok(Loaded { address: self.address, client: self.client, helpers, measured, unfilled })
     }
 }
 
@@ -205,6 +217,8 @@ pub struct Loaded {
     address: Address,
     client: Client,
     helpers: Vec<Client>,
+    /// Tables that were read back already, as they are in the backup's layout.
+    measured: Vec<(Table, TableFigures)>,
     /// Materialized views that could not be filled, which was said.
     unfilled: u64,
 }
@@ -221,7 +235,7 @@ impl Loaded {
         let expected = database_figures(expected);
         leave_unhashed(&mut layout, expected);
         let mut clients = [self.client];
-        let mut figures = figures::measure(&mut clients, &layout, &[], &reading(context, &layout))?;
+        let mut figures = figures::measure(&mut clients, &layout, Vec::new(), &reading(context, &layout))?;
         if let Some(expected) = expected {
             figures.schema_hash.clone_from(&expected.schema_hash);
         }
@@ -245,23 +259,37 @@ impl Loaded {
         let expected = database_figures(expected);
         leave_unhashed(&mut layout, expected);
         let reading = reading(context, &layout);
+        let names: Vec<_> = self.measured.iter().map(|(table, _)| (table.schema.clone(), table.name.clone())).collect();
+        let done = names.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).collect();
+        let known = still_so(self.measured, &layout);
         let pg_dump = PgDump::find(layout.server_version_number, tools_folder, client)?;
         let (schema, analyzed, figures) = std::thread::scope(|scope| {
             let schema = scope.spawn(|| dump_schema(&pg_dump, &self.address, None));
-            // The first commit that waits for the disk again: with it everything before is durable.
-            let analyzed = scope.spawn(|| self.client.batch_execute("SET synchronous_commit = on; ANALYZE"));
-            let figures = figures::measure(&mut self.helpers, &layout, &[], &reading);
+            let analyzed = scope.spawn(|| statistics::complete(&mut self.client, &done));
+            let figures = figures::measure(&mut self.helpers, &layout, known, &reading);
             (schema.join(), analyzed.join(), figures)
         });
         let panicked = |_| Error::internal("a helper of the comparison panicked");
         let (pre_data, post_data) = schema.map_err(panicked)??;
-        analyzed.map_err(panicked)?.map_err(|error| database("gathering statistics", error))?;
+        analyzed.map_err(panicked)??;
         let mut figures = figures?;
         figures.schema_hash = crate::source::postgres::statements::hash(&[&pre_data, &post_data]);
         forgive_other_version(&mut figures, expected, context);
         forgive_unfilled(&mut figures, self.unfilled);
         Ok(figures)
     }
+}
+
+/// Figures of tables that the restored database has with the very columns that were read.
+fn still_so(measured: Vec<(Table, TableFigures)>, layout: &Layout) -> Vec<TableFigures> {
+    let found: HashMap<_, _> = layout.tables.iter().map(|table| ((&table.schema, &table.name), table)).collect();
+    let same = |read: &Table, now: &Table| {
+        read.columns == now.columns && read.condition == now.condition && read.unhashed == now.unhashed
+    };
+    let so = measured
+        .into_iter()
+        .filter(|(table, _)| found.get(&(&table.schema, &table.name)).is_some_and(|now| same(table, now)));
+    so.map(|(_, figures)| figures).collect()
 }
 
 pub fn database_figures(manifest: Option<&ComponentManifest>) -> Option<&DatabaseFigures> {

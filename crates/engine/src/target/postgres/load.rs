@@ -1,41 +1,78 @@
-//! Rows go in through several connections at once.
+//! Rows go in through several connections at once, and each table is read back as soon as it is in.
 //!
-//! A backup is one stream, so only one table is at hand at a time. Its lines are therefore cut into pieces that all
-//! connections take from one queue, each with a `COPY` of its own into the same table; small tables go whole to whoever is
-//! free. Indexes come later: rows need not be in order.
+//! A backup is one stream, so only one table is at hand at a time. A table goes whole to the connection that is free, in one
+//! transaction that empties and fills it: its rows are frozen, and no vacuum will ever have to write them again. While the next
+//! table comes, that connection reads the last one back. A large table is cut into pieces that all connections take from one
+//! queue, each with a `COPY` of its own, where the others had nothing to do or it is a large part of everything: more than one
+//! core works at it, but they wait for each other where the file grows, and nothing can be frozen. Indexes come later: rows need
+//! not be in order.
 
+use super::statistics;
+use crate::manifest::TableFigures;
 use crate::source::postgres::address::Address;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
-use crate::source::postgres::rows::copy_failed;
+use crate::source::postgres::layout::{Layout, Table};
+use crate::source::postgres::rows::{self, Reading, copy_failed, copy_frozen_statement, copy_in_statement};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use postgres::Client;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 const PIECE_BYTES: usize = 1024 * 1024;
+/// A smaller table is never cut.
+const CUT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// What the connections found, by the table's number.
+type Measured = Vec<(usize, TableFigures)>;
 
 /// Connections that take rows.
 pub struct Loaders {
     jobs: Sender<Job>,
     threads: Vec<JoinHandle<Client>>,
-    failure: Arc<Mutex<Option<Error>>>,
+    found: Arc<Found>,
+    bytes: u64,
+}
+
+/// What the connections share.
+struct Found {
+    reading: Reading,
+    failure: Mutex<Option<Error>>,
+    measured: Mutex<Measured>,
+    /// Connections that are at something.
+    working: AtomicUsize,
 }
 
 /// A table, or a share in it.
 struct Job {
-    what: String,
-    statement: String,
+    loading: Arc<Loading>,
     pieces: Receiver<Vec<u8>>,
+}
+
+/// A table on its way in.
+struct Loading {
+    what: String,
+    number: usize,
+    table: Table,
+    /// One connection takes it all, and nobody else had put rows there.
+    frozen: bool,
+    /// Those who still bring rows; the last one reads it back. None ends before the pieces do, and then all have begun.
+    busy: AtomicUsize,
 }
 
 impl Loaders {
     /// Connects `connections` times.
-    pub fn start(address: &Address, connections: usize) -> Result<Self> {
+    pub fn start(address: &Address, connections: usize, layout: &Layout, reading: Reading) -> Result<Self> {
         let (jobs, queue) = bounded::<Job>(connections);
-        let failure = Arc::new(Mutex::new(None));
+        let found = Arc::new(Found {
+            reading,
+            failure: Mutex::default(),
+            measured: Mutex::default(),
+            working: AtomicUsize::new(0),
+        });
         let mut threads = Vec::with_capacity(connections);
         for _ in 0..connections {
             let mut client = connect(address)?;
@@ -43,29 +80,42 @@ impl Loaders {
             client
                 .batch_execute("SET synchronous_commit = off")
                 .map_err(|error| database("preparing a connection", error))?;
-            let (queue, failure) = (queue.clone(), Arc::clone(&failure));
+            statistics::keep_vacuum_away(&mut client);
+            let (queue, found) = (queue.clone(), Arc::clone(&found));
             threads.push(std::thread::spawn(move || {
-                work(&mut client, &queue, &failure);
+                work(&mut client, &queue, &found);
                 client
             }));
         }
-        Ok(Self { jobs, threads, failure })
+        let bytes = layout.tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add);
+        Ok(Self { jobs, threads, found, bytes })
     }
 
     /// Takes a whole table's COPY text.
-    pub fn load(&self, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+    pub fn load(&self, what: &str, number: usize, table: &Table, content: &mut dyn Read) -> Result<()> {
+        let others_idle = self.found.working.load(Ordering::Acquire) == 0;
+        let cut = self.threads.len() > 1 && is_cut(table.bytes, self.bytes, others_idle);
+        let shares_max = if cut { self.threads.len() } else { 1 };
+        let loading = Arc::new(Loading {
+            what: what.to_owned(),
+            number,
+            table: table.clone(),
+            // Rows of an extension's own table stand beside those that the extension brought.
+            frozen: !cut && table.condition.is_none(),
+            busy: AtomicUsize::new(0),
+        });
         let (sender, pieces) = bounded(2 * self.threads.len());
         let mut rest = Vec::new();
         let mut piece = next_piece(content, &mut rest).map_err(|error| vault::error::from_io(what, error))?;
         let mut shares = 0;
         while !piece.is_empty() {
-            if shares < self.threads.len() {
-                let job = Job { what: what.to_owned(), statement: statement.to_owned(), pieces: pieces.clone() };
-                self.jobs.send(job).map_err(|_| self.why())?;
+            if shares < shares_max {
+                loading.busy.fetch_add(1, Ordering::AcqRel);
+                self.send(&loading, &pieces)?;
                 shares += 1;
             }
             sender.send(piece).map_err(|_| self.why())?;
-            if let Some(failed) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(failed) = lock(&self.found.failure).take() {
                 return Err(failed);
             }
             piece = next_piece(content, &mut rest).map_err(|error| vault::error::from_io(what, error))?;
@@ -73,24 +123,38 @@ impl Loaders {
         Ok(())
     }
 
-    /// Waits until everything is in and gives the connections back.
-    pub fn finish(self) -> Result<Vec<Client>> {
-        let Self { jobs, threads, failure } = self;
+    fn send(&self, loading: &Arc<Loading>, pieces: &Receiver<Vec<u8>>) -> Result<()> {
+        let job = Job { loading: Arc::clone(loading), pieces: pieces.clone() };
+        self.jobs.send(job).map_err(|_| self.why())
+    }
+
+    /// Waits until everything is in and gives the connections back, with the figures of the tables that were read.
+    pub fn finish(self) -> Result<(Vec<Client>, Measured)> {
+        let Self { jobs, threads, found, .. } = self;
         drop(jobs);
         let clients = threads
             .into_iter()
             .map(|thread| thread.join().map_err(|_| Error::internal("a loader of rows panicked")))
             .collect::<Result<Vec<_>>>()?;
-        match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&found.failure).take() {
             Some(failed) => Err(failed),
-            None => Ok(clients),
+            None => Ok((clients, std::mem::take(&mut *lock(&found.measured)))),
         }
     }
 
     fn why(&self) -> Error {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.unwrap_or_else(|| Error::internal("the loaders of rows are gone"))
+        lock(&self.found.failure).take().unwrap_or_else(|| Error::internal("the loaders of rows are gone"))
     }
+}
+
+/// Whether all connections take a table in pieces: where one alone would keep the others waiting, as nothing is left for them
+/// to read back, or not enough.
+const fn is_cut(table_bytes: u64, all_bytes: u64, others_idle: bool) -> bool {
+    table_bytes >= CUT_BYTES_MIN && (others_idle || table_bytes > all_bytes / 4)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// About [`PIECE_BYTES`] of whole lines; what is left of the last line waits in `rest`. Empty at the end.
@@ -109,24 +173,52 @@ fn next_piece(content: &mut dyn Read, rest: &mut Vec<u8>) -> std::io::Result<Vec
     }
 }
 
-fn work(client: &mut Client, queue: &Receiver<Job>, failure: &Mutex<Option<Error>>) {
+fn work(client: &mut Client, queue: &Receiver<Job>, found: &Found) {
     let mut failed = false;
     while let Ok(job) = queue.recv() {
         // After a failure jobs are only taken away, so that nobody waits to hand them over.
         if failed {
             continue;
         }
-        if let Err(error) = copy(client, &job) {
+        found.working.fetch_add(1, Ordering::AcqRel);
+        let taken = take(client, &job, found);
+        found.working.fetch_sub(1, Ordering::AcqRel);
+        if let Err(error) = taken {
             failed = true;
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            lock(&found.failure).get_or_insert(error);
         }
     }
 }
 
-fn copy(client: &mut Client, job: &Job) -> Result<()> {
-    let Ok(first) = job.pieces.recv() else { return Ok(()) };
-    let mut writer = client.copy_in(&job.statement).map_err(|error| database(&job.what, error))?;
-    let mut written = writer.write_all(&first);
+/// Brings a share of a table in, and reads the table back if nobody else is still at it.
+fn take(client: &mut Client, job: &Job, found: &Found) -> Result<()> {
+    let Loading { what, number, table, frozen, busy } = &*job.loading;
+    let run =
+        |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(what, error));
+    if let Ok(first) = job.pieces.recv() {
+        if *frozen {
+            run(client, &format!("BEGIN; TRUNCATE ONLY {}", table.qualified()))?;
+            copy(client, job, &copy_frozen_statement(table, found.reading.raw_bytes), &first)?;
+            run(client, "COMMIT")?;
+        } else {
+            // These rows need a vacuum some day.
+            statistics::count_changes(client, true);
+            copy(client, job, &copy_in_statement(table, found.reading.raw_bytes), &first)?;
+            statistics::count_changes(client, false);
+        }
+    }
+    if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let figures = rows::read(client, table, &found.reading, &mut |_| true)?;
+        lock(&found.measured).push((*number, figures));
+        statistics::gather(client, [&*table.qualified()])?;
+    }
+    Ok(())
+}
+
+fn copy(client: &mut Client, job: &Job, statement: &str, first: &[u8]) -> Result<()> {
+    let what = &job.loading.what;
+    let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
+    let mut written = writer.write_all(first);
     while written.is_ok() {
         match job.pieces.recv() {
             Ok(piece) => written = writer.write_all(&piece),
@@ -136,8 +228,8 @@ fn copy(client: &mut Client, job: &Job) -> Result<()> {
     // Where writing failed, the server's own reason comes out of `finish`.
     let finished = writer.finish();
     match (finished, written) {
-        (Err(error), _) => Err(database(&job.what, error)),
-        (Ok(_), Err(error)) => Err(copy_failed(&job.what, error)),
+        (Err(error), _) => Err(database(what, error)),
+        (Ok(_), Err(error)) => Err(copy_failed(what, error)),
         (Ok(_), Ok(())) => Ok(()),
     }
 }
@@ -145,6 +237,14 @@ fn copy(client: &mut Client, job: &Job) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_are_cut_where_others_would_wait() {
+        assert!(!is_cut(CUT_BYTES_MIN - 1, CUT_BYTES_MIN, true), "small");
+        assert!(is_cut(CUT_BYTES_MIN, 100 * CUT_BYTES_MIN, true), "the others have nothing to do");
+        assert!(!is_cut(CUT_BYTES_MIN, 100 * CUT_BYTES_MIN, false), "the others read back");
+        assert!(is_cut(CUT_BYTES_MIN, 2 * CUT_BYTES_MIN, false), "a large part of everything");
+    }
 
     #[test]
     fn pieces_hold_whole_lines_and_nothing_is_lost() {

@@ -13,6 +13,7 @@ mod json;
 mod load;
 mod names;
 mod schema;
+mod statistics;
 mod swap;
 mod tables;
 
@@ -155,7 +156,7 @@ impl PostgresTarget {
             } else {
                 inspect::refuse_not_empty(&address)?;
             }
-            return Filling::start(address, layout, self.connections());
+            return Filling::start(address, layout, self.connections(), context, self.manifest.as_ref());
         }
         let (id, folder) = self.live()?;
         let old_oid = names::oid_of(&mut maintenance, &address.database)?;
@@ -175,7 +176,8 @@ impl PostgresTarget {
         record.new_oid = names::oid_of(&mut maintenance, &record.beside)?;
         record.save(folder, &self.name)?;
         context.progress.step("postgres.created");
-        Filling::start(address.with_database(&record.beside), layout, self.connections())
+        let beside = address.with_database(&record.beside);
+        Filling::start(beside, layout, self.connections(), context, self.manifest.as_ref())
     }
 
     /// Drops the new database, if we made it and it is still that one.

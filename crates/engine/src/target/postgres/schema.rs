@@ -1,11 +1,12 @@
 //! `pg_dump`'s text goes in statement by statement; what builds indexes, on several connections.
 
 use crate::source::postgres::error::database;
+use crate::source::postgres::layout::Table;
 use crate::source::postgres::sql::identifier;
 use crate::source::postgres::statements::{is_session, split};
 use crate::{Error, Result};
 use postgres::Client;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -53,9 +54,15 @@ pub fn run_post_data(
     helpers: &mut [Client],
     text: &str,
     grants: &[String],
+    tables: &[Table],
 ) -> Result<Vec<(String, Error)>> {
     let statements = split(text);
-    let early = early_statements(&statements);
+    let mut early = early_statements(&statements);
+    // They are taken from the end, the largest table first: what is left for the last is small.
+    let bytes: HashMap<String, u64> =
+        tables.iter().map(|t| (unquoted(&format!("{}.{}", t.schema, t.name)), t.bytes)).collect();
+    early.sort_by_key(|(table, _)| bytes.get(&unquoted(table)).copied().unwrap_or(0));
+    let early = early.into_iter().map(|(_, statements)| statements).collect();
     let done = run_early(helpers, &statements, early);
     let turn = |wanted: usize| -> Vec<&str> {
         let left = statements.iter().enumerate().filter(|(number, _)| !done.contains(number));
@@ -108,9 +115,14 @@ struct Early {
     tablespace: Option<String>,
 }
 
+/// A name to look things up by, however it is quoted.
+fn unquoted(name: &str) -> String {
+    name.replace('"', "")
+}
+
 /// Statements that build an index, by table.
-fn early_statements(statements: &[&str]) -> Vec<Vec<Early>> {
-    let mut tables: BTreeMap<&str, Vec<Early>> = BTreeMap::new();
+fn early_statements<'a>(statements: &[&'a str]) -> Vec<(&'a str, Vec<Early>)> {
+    let mut tables: BTreeMap<&'a str, Vec<Early>> = BTreeMap::new();
     let mut tablespace = None;
     for (number, statement) in statements.iter().enumerate() {
         if statement.starts_with("SET default_tablespace") {
@@ -119,7 +131,7 @@ fn early_statements(statements: &[&str]) -> Vec<Vec<Early>> {
             tables.entry(table).or_default().push(Early { number, tablespace: tablespace.clone() });
         }
     }
-    tables.into_values().collect()
+    tables.into_iter().collect()
 }
 
 /// The table that a statement builds an index on, as it is written.

@@ -179,3 +179,29 @@ fn both_exports_come_to_the_same_figures_in_key_order_too() {
     assert_eq!(native, figures(Export::Native, true));
     assert_eq!(native, figures(Export::Json, false));
 }
+
+#[test]
+fn restored_tables_need_no_vacuum_and_have_statistics() {
+    let server = Server::start();
+    server.sql("postgres", "CREATE DATABASE source");
+    server.sql(
+        "source",
+        "CREATE TABLE item (id int PRIMARY KEY, name text); CREATE INDEX item_name ON item (lower(name));
+         INSERT INTO item SELECT n, 'name ' || n FROM generate_series(1, 5000) n;
+         CREATE TABLE parent (id int, at int) PARTITION BY RANGE (at);
+         CREATE TABLE part PARTITION OF parent FOR VALUES FROM (0) TO (10);
+         INSERT INTO parent SELECT n, n % 10 FROM generate_series(1, 500) n;
+         CREATE TABLE none ();",
+    );
+    let unpacked = backup(&server.url("source"), Export::Native);
+    let figures = restore_to(&server.url("restored"), &unpacked).unwrap();
+    assert_promised(&unpacked, &figures);
+    let visible = "SELECT string_agg(relname || ' ' || (relallvisible = relpages), ', ' ORDER BY relname)
+                     FROM pg_class WHERE relname IN ('item', 'part')";
+    assert_eq!(server.sql("restored", visible), "item true, part true");
+    let known =
+        "SELECT string_agg(DISTINCT tablename, ', ' ORDER BY tablename) FROM pg_stats WHERE schemaname = 'public'";
+    assert_eq!(server.sql("restored", known), "item, item_name, parent, part");
+    let counted = "SELECT string_agg(relname || ' ' || n_live_tup, ', ' ORDER BY relname) FROM pg_stat_user_tables";
+    assert_eq!(server.sql("restored", counted), "item 5000, none 0, parent 0, part 500");
+}
