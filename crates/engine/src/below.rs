@@ -3,7 +3,9 @@
 
 use crate::{Error, Result};
 use std::io::Read;
-use vault::{Chunking, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Outcome, Progress};
+use vault::{
+    Attributes, Chunking, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Metadata, Outcome, Progress,
+};
 
 /// Hands entries on with the component's name before their paths, and counts them.
 pub struct Below<'a> {
@@ -35,6 +37,15 @@ impl EntryWriter for Below<'_> {
         }
         self.progress.entries(1);
         Ok(outcome)
+    }
+
+    fn known_attributes(
+        &mut self,
+        path: &EntryPath,
+        size_bytes: u64,
+        metadata: &Metadata,
+    ) -> Result<Option<Attributes>> {
+        self.writer.known_attributes(&path.below(self.name), size_bytes, metadata)
     }
 
     fn commit(self: Box<Self>, _manifest: &[u8]) -> Result<Committed> {

@@ -93,7 +93,13 @@ impl Backup {
     /// catalog promised another, somebody lied, and the restore is refused.
     pub fn open_with_manifest(&self, room: &Room) -> Result<(Box<dyn EntryReader>, Manifest)> {
         let mut reader = self.open(room)?;
-        let manifest = storage::read_manifest(&mut *reader)?;
+        let manifest = self.manifest_of(&mut *reader)?;
+        Ok((reader, manifest))
+    }
+
+    /// The manifest that an opened backup holds, compared with what was promised.
+    pub fn manifest_of(&self, reader: &mut dyn EntryReader) -> Result<Manifest> {
+        let manifest = storage::read_manifest(reader)?;
         if self.manifest.as_ref().is_some_and(|promised| *promised != manifest) {
             return Err(Error::new(
                 ErrorKind::Mismatch,
@@ -101,6 +107,6 @@ impl Backup {
                 "One of them was altered. Copy the backup's file alone into another folder and verify it there.",
             ));
         }
-        Ok((reader, manifest))
+        Ok(manifest)
     }
 }

@@ -16,11 +16,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vault::repository::{
-    self as vault_repository, CheckDepth, Environment, Finding, LostFile, Options, PruneOptions, Repository, Secret,
-    Snapshot, WriterOptions,
+    self as vault_repository, CheckDepth, Environment, Finding, LostFile, Options, PruneOptions, Repository,
+    RepositoryReader, Secret, Snapshot, WriterOptions,
 };
 use vault::store::LocalStore;
-use vault::{EntryReader, EntryWriter, Key, Progress, Timestamp};
+use vault::{EntryWriter, Key, Progress, Timestamp};
 
 /// Name of the folder in `BACKUP_DIR`.
 pub const FOLDER: &str = "repository";
@@ -91,9 +91,16 @@ fn make(room: &Room, key: &Key) -> Result<Repository> {
 }
 
 /// Opens a snapshot for reading.
-pub fn read(room: &Room, folder: &Path, snapshot: &str) -> Result<Box<dyn EntryReader>> {
+pub fn read(room: &Room, folder: &Path, snapshot: &str) -> Result<RepositoryReader> {
     let repository = open(room, folder)?;
-    Ok(Box::new(repository.reader(find(&repository, snapshot)?)?))
+    repository.reader(find(&repository, snapshot)?)
+}
+
+/// Reads every pack of the room's repository once; the snapshots that can be restored whole.
+pub fn whole_snapshots(room: &Room, progress: &Arc<dyn Progress>) -> Result<HashSet<String>> {
+    let Some(repository) = existing(room)? else { return Ok(HashSet::new()) };
+    let report = repository.check(CheckDepth::Everything, progress.as_ref())?;
+    Ok(report.whole.iter().map(|id| id.to_hex()).collect())
 }
 
 /// A snapshot by its id, or by the beginning of it.

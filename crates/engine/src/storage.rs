@@ -147,7 +147,7 @@ pub fn open(room: &Room, location: &Location, known: &Expected) -> Result<Box<dy
                 ArchiveOptions { keys: room.keys(), expected: known.clone(), threads: threads(), scratch: None };
             archive::open(store.as_ref(), name, &options)
         }
-        Location::Snapshot { repository, snapshot } => repository::read(room, repository, snapshot),
+        Location::Snapshot { repository, snapshot } => Ok(Box::new(repository::read(room, repository, snapshot)?)),
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Timestamp {
     pub nanoseconds: u32,
 }
 
+/// Extended attributes: names and values.
+pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Everything about an entry that is not its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {
@@ -126,7 +129,7 @@ pub struct Metadata {
     /// Number of hard links.
     pub links: u64,
     /// Extended attributes, name and value, sorted by name.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Attributes,
     /// The file had holes: restore leaves runs of zeros unallocated.
     pub sparse: bool,
 }

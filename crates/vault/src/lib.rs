@@ -19,7 +19,7 @@ pub mod repository;
 pub mod store;
 pub mod transfer;
 
-pub use entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
+pub use entry::{Attributes, Entry, EntryKind, EntryPath, Metadata, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use key::Key;
 pub use progress::{Progress, Silent};

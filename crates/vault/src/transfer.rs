@@ -4,7 +4,7 @@
 //! A source does not know whether an archive or a repository writer takes its entries, and a target does not know
 //! which reader they come from.
 
-use crate::entry::{Entry, EntryPath};
+use crate::entry::{Attributes, Entry, EntryPath, Metadata};
 use crate::error::Result;
 use std::io::{self, Read};
 
@@ -98,6 +98,18 @@ pub trait EntryWriter: Send {
     ///
     /// Errors are the writer's or the store's and end the backup; what is wrong with the content is an [`Outcome`].
     fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<Outcome>;
+
+    /// The extended attributes of a file that an earlier backup holds and whose size, times and inode are the same now: they
+    /// need not be read again, since changing them would have changed its `ctime`. `None`: nothing is known. Asked, if at all,
+    /// right before the file is handed over, and after the folders that it lies in.
+    fn known_attributes(
+        &mut self,
+        _path: &EntryPath,
+        _size_bytes: u64,
+        _metadata: &Metadata,
+    ) -> Result<Option<Attributes>> {
+        Ok(None)
+    }
 
     /// Adds the manifest (a JSON document) and makes the backup visible, durably.
     fn commit(self: Box<Self>, manifest: &[u8]) -> Result<Committed>;

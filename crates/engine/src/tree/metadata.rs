@@ -1,15 +1,15 @@
 //! Reading an entry's metadata, and putting it on a restored one.
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr, futimens,
-    lgetxattr, llistxattr, lsetxattr, utimensat,
+    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fgetxattr, flistxattr,
+    fsetxattr, futimens, lgetxattr, llistxattr, lsetxattr, utimensat,
 };
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use vault::{Metadata, Timestamp};
+use vault::{Attributes, Metadata, Timestamp};
 
 /// The kernel's limit for a list of names and for a value.
 const XATTR_BYTES_MAX: usize = 64 * 1024;
@@ -36,33 +36,51 @@ impl MetadataReader {
 
     /// Everything about an entry but its content. The second value says what could not be read of its extended attributes.
     pub fn read(&mut self, folder: impl AsFd, name: &CStr, stat: &Stat) -> (Metadata, Option<io::Error>) {
-        let mut metadata = plain(stat);
-        metadata.user = self.users.get(&metadata.uid).cloned();
-        metadata.group = self.groups.get(&metadata.gid).cloned();
-        let error = match self.xattrs(&path_of(folder.as_fd(), name)) {
-            Ok(xattrs) => {
-                metadata.xattrs = xattrs;
-                None
-            }
-            Err(Errno::NOTSUP | Errno::NOSYS) => None,
-            Err(error) => Some(error.into()),
-        };
+        let mut metadata = self.described(stat);
+        let error = self.attributes(folder, name).map(|attributes| metadata.xattrs = attributes).err();
         (metadata, error)
     }
 
-    fn xattrs(&mut self, path: &CStr) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let length = llistxattr(path, &mut self.names[..])?;
-        let mut xattrs = Vec::new();
+    /// What `lstat` knows, with the names of the owners.
+    pub fn described(&self, stat: &Stat) -> Metadata {
+        let mut metadata = plain(stat);
+        metadata.user = self.users.get(&metadata.uid).cloned();
+        metadata.group = self.groups.get(&metadata.gid).cloned();
+        metadata
+    }
+
+    /// The extended attributes of an entry.
+    pub fn attributes(&mut self, folder: impl AsFd, name: &CStr) -> io::Result<Attributes> {
+        let path = path_of(folder.as_fd(), name);
+        self.collect(|names| llistxattr(&path, names), |name, value| lgetxattr(&path, name, value))
+    }
+
+    /// Those of an open file, which is the cheaper way.
+    pub fn attributes_of(&mut self, file: impl AsFd) -> io::Result<Attributes> {
+        let file = file.as_fd();
+        self.collect(|names| flistxattr(file, names), |name, value| fgetxattr(file, name, value))
+    }
+
+    fn collect(
+        &mut self,
+        list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+        get: impl Fn(&CStr, &mut [u8]) -> rustix::io::Result<usize>,
+    ) -> io::Result<Attributes> {
+        let length = match list(&mut self.names) {
+            Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut attributes = Vec::new();
         for name in self.names[..length].split_inclusive(|&b| b == 0) {
             let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-            match lgetxattr(path, name, &mut self.value[..]) {
-                Ok(length) => xattrs.push((name.to_bytes().to_vec(), self.value[..length].to_vec())),
+            match get(name, &mut self.value) {
+                Ok(length) => attributes.push((name.to_bytes().to_vec(), self.value[..length].to_vec())),
                 Err(Errno::NODATA) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        xattrs.sort_unstable();
-        Ok(xattrs)
+        attributes.sort_unstable();
+        Ok(attributes)
     }
 }
 

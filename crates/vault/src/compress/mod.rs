@@ -13,7 +13,7 @@ mod gzip;
 mod ordered;
 mod pool;
 mod read;
-mod sample;
+pub(crate) mod sample;
 mod write;
 mod zstandard;
 

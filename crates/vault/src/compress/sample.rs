@@ -1,4 +1,4 @@
-//! Which parts of a piece can be compressed at all, told from samples.
+//! Which parts of a piece can be compressed at all, told from samples. Archives ask for parts, repositories for whole blobs.
 //!
 //! Images, video and archives are half of the bytes of many applications, and as slow to compress in vain as anything. They
 //! give themselves away: every byte value is about as frequent as any other.
@@ -29,6 +29,14 @@ pub(super) fn runs(content: &[u8]) -> Vec<Run> {
     let runs = segments.fold(Vec::new(), joined).into_iter();
     runs.map(|run| Run { compressible: run.compressible || run.bytes.len() < STORED_BYTES_MIN, ..run })
         .fold(Vec::new(), joined)
+}
+
+/// Whether any part of a content is worth compressing.
+pub(crate) fn is_any_compressible(content: &[u8]) -> bool {
+    let mut segments = content.chunks(SEGMENT_BYTES);
+    // What is too short to tell counts as worth it, but not when it is the end of something longer.
+    segments.next().is_some_and(is_compressible)
+        || segments.any(|segment| segment.len() >= SAMPLE_BYTES && is_compressible(segment))
 }
 
 fn joined(mut runs: Vec<Run>, run: Run) -> Vec<Run> {
@@ -76,6 +84,17 @@ mod tests {
         content[256 << 10..300 << 10].fill(b'a');
         let found: Vec<_> = runs(&content).into_iter().map(|run| (run.bytes, run.compressible)).collect();
         assert_eq!(found, [(0..256 << 10, false), (256 << 10..304 << 10, true), (304 << 10..1 << 20, false)]);
+    }
+
+    #[test]
+    fn a_content_is_worth_compressing_when_any_part_of_it_is() {
+        let mut content = random((1 << 20) + 100);
+        assert!(!is_any_compressible(&content));
+        content[900 << 10..916 << 10].fill(b'a');
+        assert!(is_any_compressible(&content));
+        assert!(is_any_compressible(&content[..100]));
+        let base64: Vec<u8> = random(100_000).iter().map(|byte| b'A' + byte % 64).collect();
+        assert!(is_any_compressible(&base64));
     }
 
     #[test]

@@ -82,6 +82,8 @@ fn parse(text: &str) -> Option<Subset> {
 pub struct CheckReport {
     /// Snapshots that could be read.
     pub snapshots: usize,
+    /// Those of them that can be restored whole, as far as was looked.
+    pub whole: Vec<Id>,
     /// Packs in the store.
     pub packs: usize,
     /// Packs that were read and compared.
@@ -116,8 +118,10 @@ impl Repository {
         survey.read_packs(&chosen, threads, progress)?;
         let lost = survey.lost_files()?;
         lock.release()?;
+        let is_whole = |id: &Id| !lost.iter().any(|file| file.snapshot == *id);
         Ok(CheckReport {
             snapshots: survey.snapshots.len(),
+            whole: survey.snapshots.iter().map(|(id, _)| *id).filter(is_whole).collect(),
             packs: survey.packs.len(),
             packs_read: chosen.len(),
             blobs: survey.index.copies(),

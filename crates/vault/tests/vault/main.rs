@@ -12,6 +12,7 @@ mod golden;
 mod remote;
 mod repository;
 mod repository_damage;
+mod repository_example;
 mod repository_faults;
 mod repository_golden;
 mod repository_restic;

@@ -25,13 +25,23 @@ pub struct FileContent<'a> {
     name: &'a CStr,
     expected: &'a Stat,
     growth: Growth,
+    opened: Option<io::Result<Opened>>,
     changed: Option<String>,
 }
+
+/// A file and what it was when it was opened.
+pub type Opened = (File, Stat);
 
 impl<'a> FileContent<'a> {
     /// The content of `name` in `folder`, which `lstat` found to be `expected`.
     pub fn new(folder: &'a OwnedFd, name: &'a CStr, expected: &'a Stat, growth: Growth) -> Self {
-        Self { folder, name, expected, growth, changed: None }
+        Self { folder, name, expected, growth, opened: None, changed: None }
+    }
+
+    /// Opens the file now, for who wants more of it than its bytes. A failure is told when the bytes are wanted.
+    pub fn open_early(&mut self) -> Option<&File> {
+        let opened = self.opened.insert(open_file(self.folder, self.name));
+        opened.as_ref().ok().map(|(file, _)| file)
     }
 
     /// Why what was read is not one state of the file, if it is not.
@@ -42,8 +52,8 @@ impl<'a> FileContent<'a> {
 
 impl Content for FileContent<'_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let file = open_file(self.folder, self.name)?;
-        if difference(self.expected, &fstat(&file)?, self.growth).is_some_and(|what| what == REPLACED) {
+        let (file, now) = self.opened.take().unwrap_or_else(|| open_file(self.folder, self.name))?;
+        if difference(self.expected, &now, self.growth).is_some_and(|what| what == REPLACED) {
             self.changed = Some("it was replaced by another file before it was read".to_owned());
         }
         Ok(Box::new(Reader {
@@ -59,17 +69,19 @@ impl Content for FileContent<'_> {
     }
 }
 
-/// Opens a regular file and nothing else; a pipe that took its place does not block.
-pub fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<File> {
+/// Opens a regular file and nothing else; a pipe that took its place does not block. Also says
+/// what it is then.
+pub fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<Opened> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = match openat(folder, name, flags | OFlags::NOATIME, Mode::empty()) {
         Err(Errno::PERM) => openat(folder, name, flags, Mode::empty()),
         other => other,
     }?;
-    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+    let stat = fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(io::Error::other("it is no longer a regular file"));
     }
-    Ok(File::from(file))
+    Ok((File::from(file), stat))
 }
 
 struct Reader<'a> {

@@ -7,13 +7,14 @@ use crate::manifest::{ComponentKind, ComponentManifest};
 use crate::tree::filter::Filter;
 use crate::tree::listing::{FirstNames, Listing, entry_of, root_folder};
 use crate::tree::metadata::MetadataReader;
-use crate::tree::walk::{LeftOut, Options, Reason, Step, Walk};
+use crate::tree::walk::{Found, LeftOut, Options, Reason, Step, Walk};
 use crate::{Error, Result};
-use rustix::fs::{Mode, OFlags, Stat, fstat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use vault::{Entry, EntryKind, EntryWriter, Outcome};
+use vault::{Entry, EntryKind, EntryPath, EntryWriter, Outcome, Timestamp};
 
 /// How regular files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,12 +113,13 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        let (stat, only_on_the_way) = (found.stat, found.only_on_the_way);
+        if found.kind == FileType::RegularFile {
+            return self.file(walk, found);
+        }
+        let only_on_the_way = found.only_on_the_way;
         let path = found.path.clone();
         let (warnings, context) = (&mut self.warnings, self.context);
-        let mut warning = |error| {
-            warnings.missing(context, format!("{}: its extended attributes could not be read: {error}", show(&path)));
-        };
+        let mut warning = |error| unread_attributes(warnings, context, &path, &error);
         let entry = match entry_of(walk, found, &mut self.metadata, &mut warning) {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(()),
@@ -126,17 +128,26 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        self.on_the_way.retain(|folder| {
-            path.starts_with(folder.path.as_bytes()) && path.get(folder.path.as_bytes().len()) == Some(&b'/')
-        });
         if only_on_the_way {
+            self.stay_on_the_way(&path);
             self.on_the_way.push(entry);
             return Ok(());
         }
-        for folder in std::mem::take(&mut self.on_the_way) {
-            self.hand_over(folder)?;
-        }
-        if matches!(entry.kind, EntryKind::File { .. }) { self.file(walk, entry, &stat) } else { self.hand_over(entry) }
+        self.hand_over_above(&path)?;
+        self.hand_over(entry)
+    }
+
+    /// Forgets folders that do not lead to `path`.
+    fn stay_on_the_way(&mut self, path: &[u8]) {
+        self.on_the_way.retain(|folder| {
+            path.starts_with(folder.path.as_bytes()) && path.get(folder.path.as_bytes().len()) == Some(&b'/')
+        });
+    }
+
+    /// Hands over the folders that are wanted because of what lies at `path`.
+    fn hand_over_above(&mut self, path: &[u8]) -> Result<()> {
+        self.stay_on_the_way(path);
+        std::mem::take(&mut self.on_the_way).into_iter().try_for_each(|folder| self.hand_over(folder))
     }
 
     /// An entry without content.
@@ -146,24 +157,59 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn file(&mut self, walk: &Walk<'_>, mut entry: Entry, stat: &Stat) -> Result<()> {
+    fn file(&mut self, walk: &Walk<'_>, found: Found) -> Result<()> {
+        let stat = found.stat;
+        let path = match EntryPath::new(found.path) {
+            Ok(path) => path,
+            Err(error) => {
+                self.warnings.missing(self.context, format!("left out: {error}"));
+                return Ok(());
+            }
+        };
+        self.hand_over_above(path.as_bytes())?;
+        let kind = EntryKind::File { size_bytes: Some(stat.st_size as u64) };
+        let mut entry = Entry { path, kind, metadata: self.metadata.described(&stat) };
         match self.style {
             Style::Tree => {
                 if let Some(target) = self.first_names.earlier(&entry) {
+                    self.read_attributes(walk, None, &mut entry);
                     entry.kind = EntryKind::HardLink { target };
                     return self.hand_over(entry);
                 }
-                self.content(walk, entry, stat, Growth::Change)
+                self.content(walk, entry, &stat, Growth::Change)
             }
             Style::Logs if self.context.deduplicating || !compress::is_wanted(walk) => {
-                self.content(walk, entry, stat, Growth::Allowed)
+                self.content(walk, entry, &stat, Growth::Allowed)
             }
-            Style::Logs => self.compressed(walk, entry),
+            Style::Logs => {
+                self.read_attributes(walk, None, &mut entry);
+                self.compressed(walk, entry)
+            }
         }
     }
 
-    fn content(&mut self, walk: &Walk<'_>, entry: Entry, stat: &Stat, growth: Growth) -> Result<()> {
+    /// Adds the extended attributes of a file, which may be open.
+    fn read_attributes(&mut self, walk: &Walk<'_>, file: Option<&File>, entry: &mut Entry) {
+        let attributes = match file {
+            Some(file) => self.metadata.attributes_of(file),
+            None => self.metadata.attributes(walk.folder(), walk.name()),
+        };
+        match attributes {
+            Ok(attributes) => entry.metadata.xattrs = attributes,
+            Err(error) => {
+                unread_attributes(&mut self.warnings, self.context, entry.path.as_bytes(), &error);
+                // The next backup must not take it for known.
+                entry.metadata.changed = Timestamp::default();
+            }
+        }
+    }
+
+    fn content(&mut self, walk: &Walk<'_>, mut entry: Entry, stat: &Stat, growth: Growth) -> Result<()> {
         let mut content = FileContent::new(walk.folder(), walk.name(), stat, growth);
+        match self.writer.known_attributes(&entry.path, stat.st_size as u64, &entry.metadata)? {
+            Some(attributes) => entry.metadata.xattrs = attributes,
+            None => self.read_attributes(walk, content.open_early(), &mut entry),
+        }
         let outcome = self.writer.write(&entry, Some(&mut content))?;
         let changed = content.changed();
         match outcome {
@@ -187,8 +233,7 @@ impl Run<'_> {
     }
 
     fn compressed(&mut self, walk: &Walk<'_>, mut entry: Entry) -> Result<()> {
-        let opened = open_file(walk.folder(), walk.name()).and_then(|file| Ok((fstat(&file)?, file)));
-        let (stat, file) = match opened {
+        let (file, stat) = match open_file(walk.folder(), walk.name()) {
             Ok(opened) => opened,
             Err(error) => {
                 self.warnings.missing(self.context, format!("{}: could not be read: {error}", entry.path));
@@ -231,6 +276,10 @@ impl Run<'_> {
             Reason::Lost(error) => warnings.missing(context, format!("{path}: left out: {error}")),
         }
     }
+}
+
+fn unread_attributes(warnings: &mut Warnings, context: &Context<'_>, path: &[u8], error: &std::io::Error) {
+    warnings.missing(context, format!("{}: its extended attributes could not be read: {error}", show(path)));
 }
 
 fn show(path: &[u8]) -> std::borrow::Cow<'_, str> {

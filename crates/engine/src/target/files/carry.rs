@@ -190,7 +190,7 @@ impl Links<'_> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(taking_along(path)(io::Error::other("this file system has no hard links for it")));
         }
-        let mut file = crate::source::files::open_file(from, name).map_err(taking_along(path))?;
+        let (mut file, _) = crate::source::files::open_file(from, name).map_err(taking_along(path))?;
         let (metadata, _) = self.metadata.read(from, name, &stat);
         let entry = vault::Entry { path: path.clone(), kind: vault::EntryKind::File { size_bytes: None }, metadata };
         self.stage.add(&entry, &mut file, &vault::Silent)

@@ -20,7 +20,7 @@ use super::lock::Lock;
 use super::open::{Repository, Snapshot};
 use super::walk::load_tree;
 use super::write::MANIFEST_NAME;
-use crate::entry::EntryKind;
+use crate::entry::{Entry, EntryKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::{EntryReader, EntryVisitor, Selection};
 use crossbeam_channel::{Receiver, bounded};
@@ -70,6 +70,23 @@ impl RepositoryReader {
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
+    }
+
+    /// Visits all entries without reading any content, for who has just checked every blob of the repository. A file's size
+    /// is what its blobs come to.
+    pub fn list(&self, visitor: &mut dyn FnMut(&Entry) -> Result<()>) -> Result<()> {
+        let mut result = Ok(());
+        let mut visit = |event| match event {
+            Event::Entry(entry) => visitor(&entry),
+            Event::Failed(error) => Err(error),
+            Event::Blob(_) | Event::End => Ok(()),
+        };
+        let submit = |batch: Batch| {
+            result = batch.events.into_iter().try_for_each(&mut visit);
+            result.is_ok()
+        };
+        Planner::new(&self.files, &self.index, &Selection::all(), submit).run(&self.snapshot);
+        result
     }
 }
 

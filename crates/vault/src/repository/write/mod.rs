@@ -21,7 +21,7 @@ use super::format::tree::Node;
 use super::id::Id;
 use super::lock::Lock;
 use super::open::{Environment, Repository};
-use crate::entry::{Entry, EntryKind, EntryPath, Timestamp};
+use crate::entry::{Attributes, Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
@@ -352,6 +352,17 @@ impl RepositoryWriter {
 }
 
 impl EntryWriter for RepositoryWriter {
+    fn known_attributes(
+        &mut self,
+        path: &EntryPath,
+        size_bytes: u64,
+        metadata: &Metadata,
+    ) -> Result<Option<Attributes>> {
+        self.enter_parents(path)?;
+        let before = self.folders.current()?.before_of(path.file_name());
+        Ok(before.filter(|before| node::is_known(metadata, size_bytes, before)).map(|before| before.xattrs.clone()))
+    }
+
     fn write(&mut self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<Outcome> {
         self.progress.check_cancelled()?;
         let (node, strange) = node::from_entry(entry);

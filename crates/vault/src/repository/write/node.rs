@@ -1,6 +1,6 @@
 //! From entries to restic's nodes.
 
-use crate::entry::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind, Metadata, Timestamp};
 use crate::repository::format::tree::{Node, NodeKind};
 
 /// Everything of an entry but its content. Extended attributes whose names JSON cannot hold are left out and returned.
@@ -23,7 +23,8 @@ pub fn from_entry(entry: &Entry) -> (Node, Vec<Vec<u8>>) {
     let node = Node {
         mode: metadata.mode,
         modified: metadata.modified,
-        changed: metadata.changed,
+        // Of what is not kept whole no later backup may say that it knows it.
+        changed: if strange.is_empty() { metadata.changed } else { Timestamp::default() },
         uid: metadata.uid,
         gid: metadata.gid,
         user: metadata.user.clone().unwrap_or_default(),
@@ -45,10 +46,19 @@ pub fn from_entry(entry: &Entry) -> (Node, Vec<Vec<u8>>) {
 /// Whether a file is the one that the parent snapshot holds: size, times and inode. Generated files have no inode and are
 /// never recognised.
 pub fn is_unchanged(now: &Node, before: &Node) -> bool {
+    let times = (now.modified, now.changed);
+    is_same(now.inode, now.size, times, before)
+}
+
+/// The same of a file that is no node yet.
+pub fn is_known(now: &Metadata, size_bytes: u64, before: &Node) -> bool {
+    is_same(now.inode, size_bytes, (now.modified, now.changed), before)
+}
+
+fn is_same(inode: u64, size_bytes: u64, times: (Timestamp, Timestamp), before: &Node) -> bool {
     before.kind == NodeKind::File
-        && now.inode != 0
-        && now.inode == before.inode
-        && now.size == before.size
-        && now.modified == before.modified
-        && now.changed == before.changed
+        && inode != 0
+        && inode == before.inode
+        && size_bytes == before.size
+        && times == (before.modified, before.changed)
 }

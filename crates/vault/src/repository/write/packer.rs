@@ -1,14 +1,21 @@
 //! Compressing and sealing single blobs, and collecting them in packs.
 
+use crate::compress::sample;
 use crate::error::{Error, Result};
 use crate::repository::crypto::{MasterKey, Nonces, OVERHEAD_BYTES};
 use crate::repository::format::pack::{self, BLOBS_MAX, BlobKind, PackedBlob};
 use crate::repository::id::Id;
+use zstd::zstd_safe::{self, CParameter};
 
 /// Blobs smaller than this are always tried.
 const SAMPLED_BYTES_MIN: usize = 32 << 10;
-/// Bytes of each of the three samples.
-const SAMPLE_BYTES: usize = 4096;
+/// At zstd's default level data is compressed with zstd's `fast` strategy, a table as large as the level's own and short
+/// matches. For blobs of our sizes that comes to within a hundredth of what the level itself makes of them (for a page of a
+/// database it is even less) in three quarters of the time: see `docs/repository.md`.
+const FAST_HASH_LOG: u32 = 17;
+/// The shortest match in blobs of up to [`SHORT_BYTES_MAX`] and in longer ones.
+const FAST_MATCH_BYTES: [u32; 2] = [4, 5];
+const SHORT_BYTES_MAX: usize = 16 << 10;
 /// The level for trees, which are mostly hexadecimal digits of hashes: zstd's higher levels look for repetitions where there
 /// are none and make them longer, by a tenth.
 const TREE_LEVEL: i32 = 1;
@@ -22,7 +29,8 @@ pub struct Compressor {
 }
 
 struct Contexts {
-    data: zstd::bulk::Compressor<'static>,
+    /// For short blobs and for longer ones.
+    data: [zstd::bulk::Compressor<'static>; 2],
     trees: zstd::bulk::Compressor<'static>,
 }
 
@@ -35,11 +43,7 @@ pub struct Content<'a> {
 impl Compressor {
     /// Contexts for zstd's `level`.
     pub fn new(level: i32, compress: bool) -> Result<Self> {
-        let make = |level| {
-            zstd::bulk::Compressor::new(level).map_err(|cause| Error::internal(format!("zstd level {level}: {cause}")))
-        };
-        let contexts =
-            if compress { Some(Contexts { data: make(level)?, trees: make(level.min(TREE_LEVEL))? }) } else { None };
+        let contexts = if compress { Some(Contexts::new(level)?) } else { None };
         Ok(Self { contexts, compressed: Vec::new() })
     }
 
@@ -48,16 +52,16 @@ impl Compressor {
         let length = u32::try_from(plain.len()).map_err(|_| Error::internal("a blob is too long"))?;
         let as_it_is = Content { bytes: plain, uncompressed_length: None };
         let Some(contexts) = &mut self.contexts else { return Ok(as_it_is) };
-        if plain.is_empty() || looks_incompressible(plain) {
+        if plain.is_empty() || (plain.len() >= SAMPLED_BYTES_MIN && !sample::is_any_compressible(plain)) {
             return Ok(as_it_is);
         }
         let context = match kind {
-            BlobKind::Data => &mut contexts.data,
+            BlobKind::Data => &mut contexts.data[usize::from(plain.len() > SHORT_BYTES_MAX)],
             BlobKind::Tree => &mut contexts.trees,
         };
         self.compressed.clear();
         self.compressed.shrink_to(KEPT_BYTES_MAX);
-        self.compressed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.compressed.reserve(zstd_safe::compress_bound(plain.len()));
         context
             .compress_to_buffer(plain, &mut self.compressed)
             .map_err(|cause| Error::internal(format!("zstd failed: {cause}")))?;
@@ -69,19 +73,21 @@ impl Compressor {
     }
 }
 
-/// Whether three samples' bytes are spread as evenly as those of compressed or encrypted data. zstd would find that out too,
-/// but needs several times as long.
-fn looks_incompressible(plain: &[u8]) -> bool {
-    if plain.len() < SAMPLED_BYTES_MIN {
-        return false;
+impl Contexts {
+    fn new(level: i32) -> Result<Self> {
+        let failed = |cause: std::io::Error| Error::internal(format!("zstd level {level}: {cause}"));
+        let make = |level| zstd::bulk::Compressor::new(level).map_err(failed);
+        let mut data = [make(level)?, make(level)?];
+        if level == zstd::DEFAULT_COMPRESSION_LEVEL {
+            for (context, match_bytes) in data.iter_mut().zip(FAST_MATCH_BYTES) {
+                let fast = CParameter::Strategy(zstd_safe::Strategy::ZSTD_fast);
+                for parameter in [fast, CParameter::HashLog(FAST_HASH_LOG), CParameter::MinMatch(match_bytes)] {
+                    context.set_parameter(parameter).map_err(failed)?;
+                }
+            }
+        }
+        Ok(Self { data, trees: make(level.min(TREE_LEVEL))? })
     }
-    [0, plain.len() / 2, plain.len() - SAMPLE_BYTES].into_iter().all(|start| {
-        let mut counts = [0_u32; 256];
-        plain[start..start + SAMPLE_BYTES].iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-        // The sum of squares is 4096²/256 + 4096 = 69,632 for random bytes, with a standard deviation of about 360; text and
-        // tables have several times as much.
-        counts.iter().map(|count| count * count).sum::<u32>() < 72_000
-    })
 }
 
 /// A pack that is being filled.
@@ -165,10 +171,7 @@ mod tests {
     fn random_bytes_are_not_compressed_and_text_is() {
         let mut random = vec![0; 100_000];
         blake3::Hasher::new().finalize_xof().fill(&mut random);
-        assert!(looks_incompressible(&random));
-        assert!(!looks_incompressible(&b"some text that is like others ".repeat(5000)));
         let base64: Vec<u8> = random.iter().map(|byte| b'A' + byte % 64).collect();
-        assert!(!looks_incompressible(&base64));
         let mut compressor = Compressor::new(3, true).unwrap();
         assert_eq!(compressor.compress(BlobKind::Data, &base64).unwrap().uncompressed_length, Some(100_000));
         assert_eq!(compressor.compress(BlobKind::Data, &random).unwrap().uncompressed_length, None);

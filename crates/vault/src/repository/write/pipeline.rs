@@ -1,8 +1,8 @@
 //! The way of a blob into the store: hash, look up, compress, seal, pack, upload.
 //!
 //! The caller's thread reads and cuts; it hands batches of blobs to workers, which hash, compress and seal them and put them
-//! into an open pack. Who fills a pack uploads it and then, and only then, lists it in the index. There is a worker more than
-//! there are processors to use: one usually waits for the store. All queues are bounded: memory is a few packs and batches,
+//! into an open pack. Who fills a pack uploads it and then, and only then, lists it in the index. There are two workers more than
+//! there are processors to use: they usually wait for the store. All queues are bounded: memory is a few packs and batches,
 //! whatever the content.
 //!
 //! A data blob goes into one of two open packs by lot: what an observer sees of packs' sizes tells less of the files in them.
@@ -27,6 +27,8 @@ use std::thread::JoinHandle;
 
 /// Batches that wait for a worker.
 const BATCHES_WAITING: usize = 2;
+/// Workers beyond the processors: they wait for the store while others work.
+const WAITING_WORKERS: usize = 2;
 /// Open packs for data.
 const DATA_PACKS: usize = 2;
 
@@ -150,7 +152,7 @@ impl Pipeline {
             return Ok(pipeline);
         }
         let (batches_in, batches) = bounded::<Batch>(BATCHES_WAITING);
-        for _ in 0..=shared.options.threads {
+        for _ in 0..shared.options.threads + WAITING_WORKERS {
             let mut worker = Worker::new(Arc::clone(&shared))?;
             let (batches, named, buffers) = (batches.clone(), named_in.clone(), buffers_in.clone());
             pipeline.workers.push(spawn("repository worker", move || worker.run(&batches, &named, &buffers))?);
@@ -288,10 +290,11 @@ impl Shared {
         guard(&self.unindexed).push(pack);
     }
 
-    /// Claims a blob for storing. False: somebody else has it.
-    fn claim(&self, id: Id, kind: BlobKind) -> bool {
+    /// Claims blobs for storing. False: the repository holds it, or somebody else stores it.
+    fn claim(&self, ids: &[Id], kind: BlobKind) -> Vec<bool> {
         let mut known = guard(&self.known);
-        !known.index.contains(id, kind) && known.pending.insert((kind, id))
+        let Known { index, pending } = &mut *known;
+        ids.iter().map(|id| !index.contains(*id, kind) && pending.insert((kind, *id))).collect()
     }
 
     fn upload(&self, nonces: &mut Nonces, pack: FullPack) -> Result<()> {
@@ -394,18 +397,14 @@ impl Worker {
 
     fn store(&mut self, batch: &Batch) -> Result<Vec<Id>> {
         let kind = if batch.tree { BlobKind::Tree } else { BlobKind::Data };
-        let mut ids = Vec::with_capacity(batch.ends.len());
-        let mut start = 0;
-        for &end in &batch.ends {
-            let plain = &batch.bytes[start..end];
-            start = end;
-            let id = Id::of(plain);
-            ids.push(id);
-            if self.shared.claim(id, kind) {
-                self.shared.added.plain_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
-                self.shared.added.blobs[kind as usize].fetch_add(1, Ordering::Relaxed);
-                self.pack(id, kind, plain)?;
-            }
+        let starts = std::iter::once(&0).chain(&batch.ends);
+        let blobs = || starts.clone().zip(&batch.ends).map(|(&start, &end)| &batch.bytes[start..end]);
+        let ids: Vec<Id> = blobs().map(Id::of).collect();
+        let ours = self.shared.claim(&ids, kind);
+        for ((plain, id), _) in blobs().zip(&ids).zip(ours).filter(|(_, is_ours)| *is_ours) {
+            self.shared.added.plain_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
+            self.shared.added.blobs[kind as usize].fetch_add(1, Ordering::Relaxed);
+            self.pack(*id, kind, plain)?;
         }
         Ok(ids)
     }
