@@ -207,19 +207,32 @@ fn damaged(backup: &Backup, why: &str) -> Error {
     )
 }
 
+/// Entries and bytes found, by component.
+#[derive(Default)]
+struct Tally(BTreeMap<String, (u64, u64)>);
+
+impl Tally {
+    fn add(&mut self, entry: &Entry, bytes: u64) {
+        let (component, _) = entry.path.split_first();
+        let counts = self.0.entry(String::from_utf8_lossy(component).into_owned()).or_default();
+        *counts = (counts.0 + 1, counts.1 + bytes);
+    }
+}
+
 /// Reads every entry to its end and counts what each component holds.
 fn open(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<()> {
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
-    let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut found = Tally::default();
     let mut visitor = |entry: &Entry, content: &mut dyn Read| {
         progress.check_cancelled()?;
-        let (first, _) = entry.path.split_first();
-        let counts = found.entry(String::from_utf8_lossy(first).into_owned()).or_default();
-        counts.0 += 1;
-        if matches!(entry.kind, EntryKind::File { .. }) {
-            counts.1 += std::io::copy(&mut Counted { content, progress: &**progress }, &mut std::io::sink())
-                .map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?;
-        }
+        let bytes = match entry.kind {
+            EntryKind::File { .. } => {
+                std::io::copy(&mut Counted { content, progress: &**progress }, &mut std::io::sink())
+                    .map_err(|cause| vault::error::from_io(format!("reading {}", entry.path), cause))?
+            }
+            _ => 0,
+        };
+        found.add(entry, bytes);
         Ok(())
     };
     reader.visit(&Selection::all(), &mut visitor)?;
@@ -236,15 +249,11 @@ fn open_listed(
 ) -> Result<()> {
     let mut reader = repository::read(room, folder, snapshot)?;
     let manifest = backup.manifest_of(&mut reader)?;
-    let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut found = Tally::default();
     reader.list(&mut |entry| {
         progress.check_cancelled()?;
-        let (first, _) = entry.path.split_first();
-        let counts = found.entry(String::from_utf8_lossy(first).into_owned()).or_default();
-        counts.0 += 1;
-        if let EntryKind::File { size_bytes: Some(bytes) } = entry.kind {
-            counts.1 += bytes;
-        }
+        let bytes = if let EntryKind::File { size_bytes } = entry.kind { size_bytes.unwrap_or(0) } else { 0 };
+        found.add(entry, bytes);
         Ok(())
     })?;
     compare_counts(&manifest, &found)
@@ -252,9 +261,9 @@ fn open_listed(
 
 /// A JSON archive's document has grown by its manifest, and a repository shows folders that nobody handed over: there only
 /// the one figure is compared that means the same.
-fn compare_counts(manifest: &Manifest, found: &BTreeMap<String, (u64, u64)>) -> Result<()> {
+fn compare_counts(manifest: &Manifest, found: &Tally) -> Result<()> {
     for component in &manifest.components {
-        let (entries, bytes) = found.get(&component.name).copied().unwrap_or_default();
+        let (entries, bytes) = found.0.get(&component.name).copied().unwrap_or_default();
         let same = match manifest.archive {
             Format::Json => entries == component.entries && bytes >= component.bytes,
             Format::Tar if component.kind == ComponentKind::Logs => entries == component.entries,

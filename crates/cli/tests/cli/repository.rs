@@ -2,7 +2,8 @@
 
 use crate::support::{App, KEY, Outcome, dump};
 use serde_json::Value;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn repository_backup(app: &App) -> Value {
@@ -169,19 +170,60 @@ fn a_rotated_key_opens_the_repository_and_the_old_one_no_longer() {
     assert_ne!(outcome.exit, 0, "the retired key is withdrawn");
 }
 
+/// Packs of more than 100 KiB.
+fn large_packs(app: &App) -> BTreeSet<PathBuf> {
+    let data = app.path().join("backups/repository/data");
+    let found = Outcome::of(Command::new("find").arg(&data).args(["-type", "f", "-size", "+100k"]));
+    found.stdout.lines().map(PathBuf::from).collect()
+}
+
+fn flip_a_bit(pack: &Path) {
+    let mut bytes = std::fs::read(pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(pack, bytes).unwrap();
+}
+
+#[test]
+fn all_snapshots_are_verified_and_damage_is_told_of_those_that_have_it() {
+    let app = App::new();
+    let first = repository_backup(&app);
+    let packs = large_packs(&app);
+    let random: Vec<u8> =
+        (0_u64..40_000).flat_map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n << 29).to_le_bytes()).collect();
+    std::fs::write(app.path().join("uploads/new.bin"), random).unwrap();
+    let second = repository_backup(&app);
+    let archive = app.backup(&[]);
+    let ids = [&archive, &second, &first].map(|record| record["id"].as_str().unwrap());
+    let states = |verified: &Value| -> Vec<(String, bool)> {
+        let state = |one: &Value| (one["id"].as_str().unwrap().to_owned(), one["ok"].as_bool().unwrap());
+        verified.as_array().unwrap().iter().map(state).collect()
+    };
+    assert_eq!(states(&app.ok(&["verify", "--all"])), ids.map(|id| (id.to_owned(), true)));
+    for id in ids {
+        let trust = &app.ok(&["show", id])["trust"];
+        assert!(trust["reRead"].is_string() && trust["opened"].is_string(), "{trust}");
+    }
+    let new: Vec<_> = large_packs(&app).difference(&packs).cloned().collect();
+    assert_eq!(new.len(), 1, "the new file alone takes a large pack");
+    flip_a_bit(&new[0]);
+    let verified = app.run(&["verify", "--all", "--json"]);
+    assert_eq!(verified.exit, 6, "{verified:?}");
+    let expected = [(ids[0], true), (ids[1], false), (ids[2], true)].map(|(id, ok)| (id.to_owned(), ok));
+    assert_eq!(states(&verified.json()), expected);
+    let damaged = new[0].file_name().unwrap().to_str().unwrap();
+    assert!(verified.json()[1]["error"]["message"].as_str().unwrap().contains(damaged), "{verified:?}");
+    assert!(app.ok(&["show", ids[1]])["trust"]["opened"].is_null());
+    assert!(app.ok(&["show", ids[2]])["trust"]["opened"].is_string());
+}
+
 #[test]
 fn a_damaged_pack_is_found_named_and_mended() {
     let app = App::new();
     let record = repository_backup(&app);
     let id = record["id"].as_str().unwrap();
     app.ok(&["drill", id]);
-    let data = app.path().join("backups/repository/data");
-    let pack = Outcome::of(Command::new("find").arg(&data).args(["-type", "f", "-size", "+100k"]));
-    let pack = std::path::PathBuf::from(pack.stdout.lines().next().unwrap());
-    let mut bytes = std::fs::read(&pack).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&pack, bytes).unwrap();
+    flip_a_bit(large_packs(&app).first().unwrap());
     assert_eq!(app.fails(6, &["verify", id]), "damaged");
     assert!(app.ok(&["show", id])["trust"]["restored"].is_null(), "what was found bad is trusted no more");
     let check = app.run(&["verify", "--repository", "--json"]);

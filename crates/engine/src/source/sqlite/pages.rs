@@ -300,7 +300,11 @@ pub fn fuzz(bytes: &[u8]) {
         let table = PlainTable { root, columns, hidden_rowid: root == 2 };
         let mut value_bytes = 0;
         let read = for_each(&file, &table, (-1000, i64::MAX), |values| {
-            values.for_each(|value| if let ValueRef::Blob(b) | ValueRef::RawText(b) = value { value_bytes = b.len() });
+            values.for_each(|value| {
+                if let ValueRef::Blob(b) | ValueRef::RawText(b) = value {
+                    value_bytes = b.len();
+                }
+            });
             Ok(())
         });
         assert!(read.is_ok() && value_bytes as u64 <= file.size_bytes, "a value larger than the file");

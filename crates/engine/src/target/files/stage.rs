@@ -65,7 +65,8 @@ impl Stage {
                 self.folders.push((entry.path.clone(), entry.metadata.clone()));
             }
             EntryKind::File { size_bytes } => {
-                self.file(Job::create(&folder, &name, &entry.path, &entry.metadata)?, entry, *size_bytes, content)?
+                let job = Job::create(&folder, &name, &entry.path, &entry.metadata)?;
+                self.file(job, entry, *size_bytes, content)?;
             }
             EntryKind::HardLink { target } => {
                 self.flush()?;

@@ -11,7 +11,10 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use vault::{Committed, Content, Entry, EntryKind, EntryWriter, Outcome, Progress, Result, Silent};
+use vault::{
+    Attributes, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Metadata, Outcome, Progress, Result,
+    Silent,
+};
 
 pub const HASH_KEY: [u8; 32] = [7; 32];
 
@@ -55,6 +58,10 @@ impl EntryWriter for Memory {
         bytes.resize(wanted, 0);
         self.entries.push((entry.clone(), bytes));
         Ok(Outcome::Stored { bytes: wanted as u64, padded_bytes })
+    }
+
+    fn known_attributes(&mut self, _: &EntryPath, _: u64, _: &Metadata) -> Result<Option<Attributes>> {
+        Ok(self.knows_all.then(Attributes::default))
     }
 
     fn commit(self: Box<Self>, _manifest: &[u8]) -> Result<Committed> {

@@ -6,6 +6,7 @@ use engine::config::component::FilesSettings;
 use engine::manifest::{ComponentManifest, Figures, State};
 use engine::source::Source;
 use engine::source::files::FilesSource;
+use rustix::fs::inotify;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -163,11 +164,19 @@ fn folders_are_there_only_if_something_included_is_below_them() {
 #[test]
 fn an_unchanged_file_is_never_opened() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("file"), "content");
-    let mut memory = Memory { knows_all: true, ..Memory::default() };
-    let mut source = FilesSource::new("uploads", settings(folder.path())).unwrap();
-    let manifest = source.read(&source_context(&Silent, folder.path()), &mut memory).unwrap();
-    assert_eq!((manifest.bytes, manifest.state), (7, State::Succeeded));
+    let path = folder.path().join("file");
+    write(&path, "content");
+    let opened = |knows_all| {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &path, inotify::WatchFlags::OPEN).unwrap();
+        let mut memory = Memory { knows_all, ..Memory::default() };
+        let mut source = FilesSource::new("uploads", settings(folder.path())).unwrap();
+        let manifest = source.read(&source_context(&Silent, folder.path()), &mut memory).unwrap();
+        assert_eq!((manifest.bytes, manifest.state), (7, State::Succeeded));
+        rustix::io::read(&watch, &mut [0; 64]).is_ok()
+    };
+    assert!(opened(false), "the watch sees files being opened");
+    assert!(!opened(true));
 }
 
 #[test]
