@@ -8,6 +8,7 @@
 mod exchange;
 mod holders;
 pub(crate) mod rebuild;
+mod receive;
 mod state;
 
 pub use exchange::STEPS;
@@ -30,7 +31,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vault::store::DurableFile;
 use vault::{Entry, EntryKind, Metadata};
 
 /// A SQLite database as a component to be put back.
@@ -41,6 +41,8 @@ pub struct SqliteTarget {
     received: Option<Metadata>,
     /// What the backup says of the file that it holds.
     expected: Option<DatabaseFigures>,
+    /// What was written of a native entry.
+    image: Option<Image>,
     /// The file in a [`Place::Folder`], once its name is known.
     in_folder: Option<PathBuf>,
 }
@@ -55,7 +57,7 @@ impl SqliteTarget {
                 "Name a folder.",
             ));
         }
-        Ok(Self { name: name.into(), settings, place, received: None, expected: None, in_folder: None })
+        Ok(Self { name: name.into(), settings, place, received: None, expected: None, image: None, in_folder: None })
     }
 
     /// The restored file as it lies beside the live one or in its folder, for a drill's own questions
@@ -135,13 +137,12 @@ impl SqliteTarget {
 
     /// What lies at `path`. A file that is, byte for byte, the one that was measured for the backup has its figures; any
     /// other is measured.
-    fn figures(&self, path: &Path, context: &Context<'_>) -> Result<DatabaseFigures> {
-        if let Some(expected) = self.expected.as_ref().filter(|figures| figures.image_seal.is_some()) {
-            let reading = |cause| Error::io(format_args!("reading back {}", path.display()), cause);
-            let restored = Image::of(File::open(path).map_err(reading)?, &context.hash_key).map_err(reading)?;
-            if restored.seal(expected).ok() == expected.image_seal {
-                return Ok(expected.clone());
-            }
+    fn figures(&self, path: &Path, image: Option<Image>, context: &Context<'_>) -> Result<DatabaseFigures> {
+        let expected = self.expected.as_ref().filter(|figures| figures.image_seal.is_some());
+        if let (Some(expected), Some(image)) = (expected, image)
+            && image.seal(expected).ok() == expected.image_seal
+        {
+            return Ok(expected.clone());
         }
         let Measured { figures, findings } = measure(path, path, context.hash_key, context.progress)?;
         findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
@@ -229,13 +230,11 @@ impl Target for SqliteTarget {
         let native_name = OsStr::from_bytes(entry.path.file_name());
         let own_name = self.settings.path.file_name().unwrap_or(native_name).to_owned();
         let path = self.prepare_place(if is_json { &own_name } else { native_name })?;
-        let mut content = head.as_slice().chain(content);
+        let content = head.as_slice().chain(content);
         if is_json {
             rebuild::rebuild(content, &path, context.progress)?;
         } else {
-            let mut file = DurableFile::new(File::options().write(true).open(&path).map_err(reading)?);
-            io::copy(&mut content, &mut file)
-                .map_err(|cause| vault::error::from_io(format!("writing {}", path.display()), cause))?;
+            self.image = Some(receive::receive(content, &path, &context.hash_key)?);
         }
         self.received = Some(entry.metadata.clone());
         Ok(())
@@ -249,9 +248,10 @@ impl Target for SqliteTarget {
         let doing = |cause| Error::io(format_args!("completing {}", path.display()), cause);
         let file = File::options().write(true).open(&path).map_err(doing)?;
         self.dress(&path, &file)?;
+        let image = self.image.take();
         let figures = std::thread::scope(|scope| {
             let syncing = scope.spawn(|| file.sync_all().map_err(doing).and_then(|()| sync_folder_of(&path)));
-            let figures = self.figures(&path, context);
+            let figures = self.figures(&path, image, context);
             syncing.join().unwrap_or_else(|_| Err(Error::internal("syncing a database ended abruptly"))).and(figures)
         })?;
         Ok(Figures::Database(figures))
