@@ -39,7 +39,7 @@ pub fn gather<'a>(client: &mut Client, tables: impl IntoIterator<Item = &'a str>
 
 /// Gathers what is left when everything is there, `done` being tables that need it no more, and makes all of it durable.
 pub fn complete(client: &mut Client, done: &HashSet<(&str, &str)>) -> Result<()> {
-    let failed = |error| database("gathering statistics", error);
+    let failed = |error| database("completing the restored database", error);
     let rows = client.query(LEFT, &[]).map_err(failed)?;
     let left: Vec<String> = rows
         .iter()
@@ -48,8 +48,10 @@ pub fn complete(client: &mut Client, done: &HashSet<(&str, &str)>) -> Result<()>
         .map(|(schema, name, _)| sql::qualified(&schema, &name))
         .collect();
     gather(client, left.iter().map(String::as_str))?;
-    // The first commit that waits for the disk again: with it everything before is durable. It must have written something.
-    let durable = "SET synchronous_commit = on; CREATE TEMPORARY TABLE strongroom_durable () ON COMMIT DROP";
+    // The first commit that waits for the disk again: with it everything before is durable. It must write something, which
+    // any role may do so.
+    let durable =
+        "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, 'strongroom', 'restored')";
     client.batch_execute(durable).map_err(failed)
 }
 
