@@ -1,7 +1,7 @@
 """The repository against restic, rustic, bupstash and borg (those that are installed, or named by RESTIC, RUSTIC, BUPSTASH, BORG),
 on the same data in one run. Every contestant does a step before any does the next. What is read is in the page cache for
-everybody; what a step leaves that no later one needs is removed at once: all repositories together and one restored copy
-are the most that lies on the disk.
+everybody; what a step leaves that no later one needs is removed after it: all repositories together and a restored copy for
+each contestant and round are the most that lies on the disk.
 
 Goals stand beside the figures: a ratio to the named peer, or to the best of those that ran."""
 import os, shutil, statistics, subprocess, sys
@@ -89,7 +89,7 @@ class Contest:
         return result
 
     def step(self, title, tools, step, what, rounds=1):
-        results = {tool.name: [] for tool in tools}
+        results, used = {tool.name: [] for tool in tools}, []
         for _ in range(rounds):
             for tool in tools:
                 before = measure.size_bytes(tool.place) if os.path.exists(tool.place) else 0
@@ -98,9 +98,13 @@ class Contest:
                 r = self.run(tool, step, what)
                 tool.count += step == "backup"
                 r["added"] = measure.size_bytes(tool.place) - before
-                self.clear(self.out)
+                if os.path.exists(self.out):
+                    # Removed at the end: a file system without a journal is slow to make files where many were removed.
+                    used.append(f"{self.out}-{len(used)}")
+                    os.rename(self.out, used[-1])
                 results[tool.name].append(r)
                 print(f"{title:38} {tool.name:11} {r['wall_s']:6.2f} s {r['cpu_s']:6.2f} CPU s {r['peak_bytes'] / MIB:5.0f} MiB {r['added'] / MIB:+8.1f} MiB", flush=True)
+        self.clear(*used)
         keys = ("wall_s", "cpu_s", "peak_bytes", "added")
         self.rows.append((title, {name: {k: statistics.median(r[k] for r in rs) for k in keys} for name, rs in results.items()}))
 
