@@ -90,6 +90,13 @@ def application(run, label, kind, url, extra=""):
     return run.application(label, f'kind = "{kind}"\nurl = "{url}"\n{extra}')
 
 
+POSTGRES_BINDS = """
+What binds. Client and server share the two cores. A backup hashes every row and is on the disk, read back and encrypted when it
+ends. A restore reads every row back through the server, compares, and gathers statistics, all of which
+`pg_restore` leaves to others.
+"""
+
+
 def postgres_section(run, rounds, quarter):
     server, name, base = postgres(run.BENCH, run.HERE, quarter)
     try:
@@ -127,7 +134,7 @@ def postgres_tables(run, rounds, name, base):
     rows = [(peer_restore, new("createdb bench_new"), nice(f"pg_restore -j2 -d bench_new {pipe}/d"), None), (mine_restore, new("true"), restore, None)]
     texts.append(run.table("PostgreSQL: restore into a new database", run.contest(rows, rounds), {mine_restore: peer_restore}))
     new("true")()
-    return texts
+    return texts + [POSTGRES_BINDS.rstrip()]
 
 
 def mariadb_section(run, rounds, quarter):

@@ -77,12 +77,13 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let connection = database(&path, &format!(
-            "PRAGMA page_size={page_size}; CREATE TABLE t (a DOUBLE, k {key}, b, c VARCHAR(9));"
+            "PRAGMA page_size={page_size}; CREATE TABLE t (a DOUBLE, k {key}, b, c VARCHAR(9)); BEGIN;"
         ));
         for (key, a, b, c) in rows {
             let row = [a, Value::Integer(key), b, c];
             connection.execute("INSERT OR REPLACE INTO t VALUES (?, ?, ?, ?)", params_from_iter(row)).unwrap();
         }
+        connection.execute_batch("COMMIT").unwrap();
         drop(connection);
         for between in [None, Some((bounds.0.min(bounds.1), bounds.0.max(bounds.1)))] {
             let (from_pages, through_sqlite) = both(&path, "t", between);
