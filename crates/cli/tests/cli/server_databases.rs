@@ -75,3 +75,26 @@ fn a_server_that_does_not_answer_is_one_clear_error() {
         assert!(!outcome.stderr.contains("s3cr3t"), "{outcome:?}");
     }
 }
+
+/// The rows of a large table are refused by the server while more of them are on their way.
+#[test]
+fn a_table_that_the_server_refuses_fails_the_restore_and_holds_nobody_up() {
+    let server = testkit::postgres::Server::start();
+    server.sql("postgres", "CREATE DATABASE crm");
+    server.sql(
+        "crm",
+        "CREATE TABLE large (x text, CHECK (current_setting('app.refuse', true) IS DISTINCT FROM 'yes'));
+         INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 40000)",
+    );
+    let app = app_of(&server.url("crm"));
+    app.backup(&[]);
+    server.sql("postgres", "ALTER ROLE postgres SET app.refuse = 'yes'");
+    let arguments = ["restore", "latest", "--component", "database", "--to", &server.url("copy"), "--json"];
+    let mut command = std::process::Command::new("timeout");
+    let program = app.command(&arguments);
+    command.args(["--signal=KILL", "60"]).arg(program.get_program()).args(program.get_args());
+    let outcome = crate::support::Outcome::of(command.current_dir(app.path()));
+    assert_eq!((outcome.exit, outcome.error_code().as_str()), (1, "database"), "{outcome:?}");
+    assert!(outcome.stderr.contains("large"), "{outcome:?}");
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'copy'"), "0");
+}

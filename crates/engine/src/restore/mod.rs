@@ -202,6 +202,14 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     prepared.refuse_if_obstructed()?;
     let context = Context { progress: &**progress, hash_key: prepared.hash_key()?, disconnect_clients: false };
     let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &[], &context);
+    if result.is_err() && matches!(request.destination, Destination::Database(_)) {
+        // A new database that is filled by half would stand in the way of the next try.
+        for component in &mut prepared.components {
+            if let Err(error) = component.target.discard(&context) {
+                progress.warning(&format!("the new database could not be removed: {error}"));
+            }
+        }
+    }
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });
     room.audit(&request.actor, "restore-elsewhere", id.as_ref().map(Id::as_str), result.as_ref().copied(), details)?;

@@ -105,14 +105,19 @@ impl Loaders {
             busy: AtomicUsize::new(0),
         });
         let (sender, pieces) = bounded(2 * self.threads.len());
+        let mut pieces = Some(pieces);
         let mut rest = Vec::new();
         let mut piece = next_piece(content, &mut rest).map_err(|error| vault::error::from_io(what, error))?;
         let mut shares = 0;
         while !piece.is_empty() {
-            if shares < shares_max {
+            if let Some(share) = &pieces {
                 loading.busy.fetch_add(1, Ordering::AcqRel);
-                self.send(&loading, &pieces)?;
+                self.send(&loading, share)?;
                 shares += 1;
+                if shares == shares_max {
+                    // From here on only those who bring rows hold the other end: when all have failed, sending fails too.
+                    pieces = None;
+                }
             }
             sender.send(piece).map_err(|_| self.why())?;
             if let Some(failed) = lock(&self.found.failure).take() {
