@@ -28,39 +28,49 @@ impl Findings {
     }
 }
 
-/// Checks every page, every index and every constraint. Where one needs what only the application has, the tables are
-/// checked one by one, and those that cannot be are named.
-pub(crate) fn check(connection: &Connection, path: &Path, tables: &[TableShape]) -> Result<Findings> {
+/// How far a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Pages, rows and their constraints; not whether indexes say what their tables say.
+    Rows,
+    Everything,
+}
+
+/// Checks every page, every row, and how many entries the indexes have. Where a constraint needs what only the application
+/// has, the tables are checked one by one and wholly, and those that cannot be are named.
+pub(crate) fn check<'a>(
+    connection: &Connection,
+    path: &Path,
+    tables: impl Iterator<Item = &'a TableShape>,
+) -> Result<(Findings, Reach)> {
+    match run(connection, path, "PRAGMA main.quick_check(1000000)") {
+        Err(cause) if lacks_extension(&cause) => {
+            let mut findings = Findings::default();
+            for table in tables {
+                findings.join(check_table(connection, path, &table.name)?);
+            }
+            Ok((findings, Reach::Everything))
+        }
+        other => Ok((other.map_err(|cause| explain(path, cause))??, Reach::Rows)),
+    }
+}
+
+/// Checks a table with every one of its indexes.
+pub(crate) fn check_table(connection: &Connection, path: &Path, table: &str) -> Result<Findings> {
     let cache = |size: &str| connection.execute_batch(size).map_err(|cause| explain(path, cause));
     // Every row is looked up in every index, at random: here alone the cache counts.
     cache("PRAGMA cache_size=-32768")?;
-    let findings = check_all(connection, path, tables);
-    cache("PRAGMA cache_size=-2000; PRAGMA shrink_memory")?;
-    findings
-}
-
-fn check_all(connection: &Connection, path: &Path, tables: &[TableShape]) -> Result<Findings> {
-    match run(connection, path, "PRAGMA main.integrity_check(1000000)") {
-        Err(cause) if lacks_extension(&cause) => check_each(connection, path, tables),
-        other => other.map_err(|cause| explain(path, cause))?,
-    }
-}
-
-fn check_each(connection: &Connection, path: &Path, tables: &[TableShape]) -> Result<Findings> {
-    let mut findings = Findings::default();
-    for table in tables {
-        match run(connection, path, &format!("PRAGMA main.integrity_check({})", quote(&table.name))) {
-            Err(cause) if lacks_extension(&cause) => {
-                let what = format!(
-                    "table {}: an index or constraint needs what only the application has ({cause})",
-                    table.name
-                );
-                findings.warnings.push(format!("{what}; its rows were read, its indexes not checked"));
-                findings.json_obstacles.push(what);
+    let findings = match run(connection, path, &format!("PRAGMA main.integrity_check({})", quote(table))) {
+        Err(cause) if lacks_extension(&cause) => {
+            let what = format!("table {table}: an index or constraint needs what only the application has ({cause})");
+            Findings {
+                warnings: vec![format!("{what}; its rows were read, its indexes not checked")],
+                json_obstacles: vec![what],
             }
-            other => findings.join(other.map_err(|cause| explain(path, cause))??),
         }
-    }
+        other => other.map_err(|cause| explain(path, cause))??,
+    };
+    cache("PRAGMA cache_size=-2000; PRAGMA shrink_memory")?;
     Ok(findings)
 }
 

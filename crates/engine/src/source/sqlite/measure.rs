@@ -1,9 +1,11 @@
 //! The figures of a SQLite file that nobody writes: the same code for the copy that is backed up and for what a restore made.
 //!
 //! Two threads share the work. Large tables are cut by row id; the parts of a table's hash add up. Rows are read from their
-//! pages where that can be done (see `pages`), and through SQLite where not: what they come to is the same.
+//! pages where that can be done (see `pages`), and through SQLite where not: what they come to is the same. Indexes are set
+//! against the rows in the same pass where that can be done (see `indexes`), and checked by SQLite where not.
 
-use super::integrity::{self, Findings};
+use super::indexes::{Balance, PlainIndex, Weigher, plain_indexes};
+use super::integrity::{self, Findings, Reach};
 use super::open::open_immutable;
 use super::pages::{self, PageFile, PlainTable};
 use super::rows::{Encoding, Rows};
@@ -15,6 +17,8 @@ use crate::{Error, Result};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::RandomState;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vault::Progress;
@@ -43,53 +47,111 @@ pub(crate) fn measure(path: &Path, original: &Path, hash_key: [u8; 32], progress
     let connection = open_immutable(path)?;
     let objects = schema::objects(&connection, original)?;
     let facts = schema::facts(&connection, original)?;
-    let tables = objects.iter().filter(|object| object.is_table());
-    let (tables, roots): (Vec<_>, Vec<_>) = tables
-        .map(|object| Ok((schema::shape(&connection, original, &object.name)?, object.root)))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .unzip();
     let encoding = Encoding::from_pragma(&facts.encoding);
-    let plain = |(shape, root)| PlainTable::new(shape, root).filter(|_| encoding == Encoding::Utf8);
+    let tables = objects.iter().filter(|object| object.is_table());
+    let tables = tables.map(|object| Table::new(&connection, original, object, &objects, encoding));
+    let tables = tables.collect::<Result<Vec<_>>>()?;
     let shared = Shared {
         path,
         original,
         encoding,
-        plain: tables.iter().zip(roots).map(plain).collect(),
         progress,
-        queue: Mutex::new(plan(&connection, &tables)),
-        hashers: Mutex::new(vec![SetHasher::new(hash_key); tables.len()]),
-        findings: Mutex::new(Findings::default()),
         hash_key,
+        index_key: RandomState::new(),
+        queue: Mutex::new(plan(&connection, &tables)),
+        tallies: tables.iter().map(|table| Mutex::new(Tally::new(table, hash_key))).collect(),
+        findings: Mutex::new(Findings::default()),
         tables,
     };
-    drop(connection);
     std::thread::scope(|scope| {
         let workers = (0..THREADS).map(|_| scope.spawn(|| shared.work())).collect::<Vec<_>>();
         workers.into_iter().try_for_each(|worker| {
             worker.join().unwrap_or_else(|_| Err(Error::internal("measuring a database ended abruptly")))
         })
     })?;
+    shared.settle(&connection)?;
+    drop(connection);
     Ok(shared.into_measured(&objects, &facts))
+}
+
+/// A table, and what of it can be read past SQLite.
+struct Table {
+    shape: TableShape,
+    plain: Option<PlainTable>,
+    /// `None` where only SQLite can check them.
+    indexes: Option<Vec<PlainIndex>>,
+}
+
+impl Table {
+    fn new(
+        connection: &Connection,
+        path: &Path,
+        object: &Object,
+        objects: &[Object],
+        encoding: Encoding,
+    ) -> Result<Self> {
+        let shape = schema::shape(connection, path, &object.name)?;
+        let plain = PlainTable::new(&shape, object.root).filter(|_| encoding == Encoding::Utf8);
+        let indexes = plain_indexes(connection, &shape, plain.as_ref(), objects);
+        Ok(Self { shape, plain, indexes })
+    }
+}
+
+/// What a table came to so far.
+struct Tally {
+    hasher: SetHasher,
+    /// Of each index.
+    balances: Vec<Balance>,
+    /// The balances say nothing: some rows or entries were not known.
+    is_unweighed: bool,
+    /// SQLite has checked the indexes.
+    is_checked: bool,
+}
+
+impl Tally {
+    fn new(table: &Table, hash_key: [u8; 32]) -> Self {
+        let indexes = table.indexes.as_ref().map_or(0, Vec::len);
+        Self {
+            hasher: SetHasher::new(hash_key),
+            balances: vec![Balance::default(); indexes],
+            is_unweighed: false,
+            is_checked: false,
+        }
+    }
 }
 
 /// One thing to do.
 enum Work {
-    Integrity,
+    Check,
+    /// By SQLite, with every index.
+    CheckTable {
+        table: usize,
+    },
     ForeignKeys,
-    Rows { table: usize, between: Option<(i64, i64)> },
+    Rows {
+        table: usize,
+        between: Option<(i64, i64)>,
+    },
+    Entries {
+        table: usize,
+        index: usize,
+    },
 }
 
 /// The whole work, longest and indivisible first.
-fn plan(connection: &Connection, tables: &[TableShape]) -> VecDeque<Work> {
-    let mut queue = VecDeque::from([Work::Integrity]);
+fn plan(connection: &Connection, tables: &[Table]) -> VecDeque<Work> {
+    let mut queue = VecDeque::from([Work::Check]);
+    let unknown = tables.iter().enumerate().filter(|(_, table)| table.indexes.is_none());
+    queue.extend(unknown.map(|(table, _)| Work::CheckTable { table }));
     for (at, table) in tables.iter().enumerate() {
-        match rowid_range(connection, table) {
+        match rowid_range(connection, &table.shape) {
             Some((low, high)) => {
                 queue.extend(pieces(low, high).map(|piece| Work::Rows { table: at, between: Some(piece) }));
             }
             None => queue.push_back(Work::Rows { table: at, between: None }),
         }
+        let indexes = table.indexes.as_ref().map_or(0, Vec::len);
+        queue.extend((0..indexes).map(|index| Work::Entries { table: at, index }));
     }
     queue.push_back(Work::ForeignKeys);
     queue
@@ -123,11 +185,11 @@ struct Shared<'a> {
     encoding: Encoding,
     progress: &'a dyn Progress,
     hash_key: [u8; 32],
-    tables: Vec<TableShape>,
-    /// Those of the tables whose pages can be read.
-    plain: Vec<Option<PlainTable>>,
+    /// Of this run alone: what entries come to is not kept.
+    index_key: RandomState,
+    tables: Vec<Table>,
     queue: Mutex<VecDeque<Work>>,
-    hashers: Mutex<Vec<SetHasher>>,
+    tallies: Vec<Mutex<Tally>>,
     findings: Mutex<Findings>,
 }
 
@@ -143,20 +205,49 @@ impl Shared<'_> {
             let work = lock(&self.queue).pop_front();
             let done = match work {
                 None => return Ok(()),
-                Some(Work::Integrity) => integrity::check(&connection, self.original, &self.tables)
-                    .map(|found| lock(&self.findings).join(found)),
+                Some(Work::Check) => self.check(&connection),
+                Some(Work::CheckTable { table }) => self.check_table(&connection, table),
                 Some(Work::ForeignKeys) => {
                     let warnings = integrity::foreign_keys(&connection);
                     lock(&self.findings).warnings.extend(warnings);
                     Ok(())
                 }
                 Some(Work::Rows { table, between }) => self.hash_rows(&connection, pages.as_ref(), table, between),
+                Some(Work::Entries { table, index }) => self.weigh_entries(pages.as_ref(), table, index),
             };
             if done.is_err() {
                 lock(&self.queue).clear();
                 return done;
             }
         }
+    }
+
+    fn check(&self, connection: &Connection) -> Result<()> {
+        let shapes = self.tables.iter().map(|table| &table.shape);
+        let (found, reach) = integrity::check(connection, self.original, shapes)?;
+        lock(&self.findings).join(found);
+        if reach == Reach::Everything {
+            self.tallies.iter().for_each(|tally| lock(tally).is_checked = true);
+        }
+        Ok(())
+    }
+
+    fn check_table(&self, connection: &Connection, table: usize) -> Result<()> {
+        let found = integrity::check_table(connection, self.original, &self.tables[table].shape.name)?;
+        lock(&self.findings).join(found);
+        Ok(())
+    }
+
+    /// Whatever was found out of balance, or not at all, SQLite has the last word on.
+    fn settle(&self, connection: &Connection) -> Result<()> {
+        for (at, tally) in self.tallies.iter().enumerate() {
+            let Tally { balances, is_unweighed, is_checked, .. } = &*lock(tally);
+            let even = balances.iter().all(|balance| balance.is_even());
+            if !balances.is_empty() && !is_checked && (*is_unweighed || !even) {
+                self.check_table(connection, at)?;
+            }
+        }
+        Ok(())
     }
 
     fn hash_rows(
@@ -166,47 +257,50 @@ impl Shared<'_> {
         table: usize,
         between: Option<(i64, i64)>,
     ) -> Result<()> {
-        let hasher = match (pages, &self.plain[table]) {
-            (Some(pages), Some(plain)) => self.hash_pages(pages, plain, between)?,
-            _ => None,
+        let mut rows = RowHasher::new(self, self.tables[table].indexes.as_deref().unwrap_or_default());
+        let known = match (pages, &self.tables[table].plain) {
+            (Some(pages), Some(plain)) => {
+                let all = between.unwrap_or((i64::MIN, i64::MAX));
+                pages::rows(pages, plain, all, |values| rows.add(values))?
+            }
+            _ => false,
         };
-        let hasher = hasher.map_or_else(|| self.hash_through_sqlite(connection, table, between), Ok)?;
-        lock(&self.hashers)[table].join(&hasher);
+        if !known {
+            rows = RowHasher::new(self, &[]);
+            Rows::new(self.original, &self.tables[table].shape, self.encoding).for_each(
+                connection,
+                between,
+                |values| rows.add(values),
+            )?;
+        }
+        let mut tally = lock(&self.tallies[table]);
+        tally.hasher.join(&rows.hasher);
+        tally.balances.iter_mut().zip(rows.balances).for_each(|(sum, part)| sum.join(part));
+        tally.is_unweighed |= !known;
         Ok(())
     }
 
-    /// `None` where the pages do not say enough.
-    fn hash_pages(
-        &self,
-        pages: &PageFile,
-        table: &PlainTable,
-        between: Option<(i64, i64)>,
-    ) -> Result<Option<SetHasher>> {
-        let mut rows = RowHasher::new(self);
-        let all = between.unwrap_or((i64::MIN, i64::MAX));
-        let known = pages::for_each(pages, table, all, |values| rows.add(values))?;
-        Ok(known.then_some(rows.hasher))
-    }
-
-    fn hash_through_sqlite(
-        &self,
-        connection: &Connection,
-        table: usize,
-        between: Option<(i64, i64)>,
-    ) -> Result<SetHasher> {
-        let mut hasher = RowHasher::new(self);
-        let rows = Rows::new(self.original, &self.tables[table], self.encoding);
-        rows.for_each(connection, between, |values| hasher.add(values))?;
-        Ok(hasher.hasher)
+    fn weigh_entries(&self, pages: Option<&PageFile>, table: usize, index: usize) -> Result<()> {
+        let plain = self.tables[table].indexes.as_ref().and_then(|indexes| indexes.get(index));
+        let balance = match (pages, plain) {
+            (Some(pages), Some(plain)) => Weigher::new(&self.index_key).take_entries(pages, plain, self.progress)?,
+            _ => None,
+        };
+        let mut tally = lock(&self.tallies[table]);
+        match balance {
+            Some(balance) => tally.balances[index].join(balance),
+            None => tally.is_unweighed = true,
+        }
+        Ok(())
     }
 
     fn into_measured(self, objects: &[Object], facts: &Facts) -> Measured {
-        let hashers = self.hashers.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let tables = self.tables.into_iter().zip(hashers).map(|(shape, hasher)| TableFigures {
+        let tallies = self.tallies.into_iter().map(|tally| tally.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let tables = self.tables.into_iter().zip(tallies).map(|(table, tally)| TableFigures {
             schema: None,
-            name: shape.name,
-            rows: hasher.count(),
-            content_hash: Some(hasher.finish()),
+            name: table.shape.name,
+            rows: tally.hasher.count(),
+            content_hash: Some(tally.hasher.finish()),
         });
         let mut tables = tables.collect::<Vec<_>>();
         tables.sort_by(|a, b| a.name.cmp(&b.name));
@@ -220,33 +314,58 @@ impl Shared<'_> {
             image_seal: None,
         };
         let mut findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
-        findings.warnings.sort();
+        for lines in [&mut findings.warnings, &mut findings.json_obstacles] {
+            // A table that was checked twice is warned of once.
+            lines.sort();
+            lines.dedup();
+        }
         Measured { figures, findings }
     }
 }
 
-/// Hashes rows, one way or the other.
+/// Hashes rows, one way or the other, and weighs them.
 struct RowHasher<'a> {
     hasher: SetHasher,
     encoded: Vec<u8>,
+    /// Where each value stands in `encoded`.
+    places: Vec<Range<usize>>,
+    indexes: &'a [PlainIndex],
+    balances: Vec<Balance>,
+    weigher: Weigher<'a>,
     progress: &'a dyn Progress,
 }
 
 impl<'a> RowHasher<'a> {
-    fn new(shared: &Shared<'a>) -> Self {
-        Self { hasher: SetHasher::new(shared.hash_key), encoded: Vec::new(), progress: shared.progress }
+    fn new(shared: &'a Shared<'_>, indexes: &'a [PlainIndex]) -> Self {
+        Self {
+            hasher: SetHasher::new(shared.hash_key),
+            encoded: Vec::new(),
+            places: Vec::new(),
+            indexes,
+            balances: vec![Balance::default(); indexes.len()],
+            weigher: Weigher::new(&shared.index_key),
+            progress: shared.progress,
+        }
     }
 
     fn add<'v>(&mut self, values: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
         self.encoded.clear();
-        values.for_each(|value| encode(&mut self.encoded, value));
+        self.places.clear();
+        for value in values {
+            let start = self.encoded.len();
+            encode(&mut self.encoded, value);
+            self.places.push(start..self.encoded.len());
+        }
         self.hasher.add(&self.encoded);
+        for (index, balance) in self.indexes.iter().zip(&mut self.balances) {
+            self.weigher.add_row(balance, index, &self.encoded, &self.places);
+        }
         if self.hasher.count().is_multiple_of(ROWS_PER_LOOK) { self.progress.check_cancelled() } else { Ok(()) }
     }
 }
 
 /// The canonical encoding of a value: its storage class, its length where it has one, its bytes.
-fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(super) fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
     let mut bytes = |tag: u8, bytes: &[u8]| {
         out.push(tag);
         out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());

@@ -10,6 +10,7 @@
 pub(crate) mod capture;
 mod export;
 pub(crate) mod image;
+mod indexes;
 pub(crate) mod integrity;
 pub(crate) mod measure;
 pub(crate) mod open;

@@ -1,16 +1,20 @@
-//! Reads the rows of ordinary tables from the pages of their b-trees, past SQLite: half the work of reading them through
-//! it (<https://sqlite.org/fileformat2.html#b_tree_pages>).
+//! The pages of a SQLite file and of its b-trees, past SQLite (<https://sqlite.org/fileformat2.html#b_tree_pages>): tables
+//! row by row (`table`), indexes entry by entry (`index`), for less than half the work of reading them through it.
 //!
-//! Invariant: the values are those that SQLite hands out, or the answer is that they are not known. A table without row
-//! ids, with generated columns, with UTF-16 text, with rows older than one of its columns, and anything that looks
+//! Invariant: what is handed out is what SQLite would hand out, or the answer is that it is not known. Anything that looks
 //! damaged is left to SQLite, which also has the better words for damage.
 //!
 //! Only for files that nobody writes and nobody in this process has locked: closing a file gives up its POSIX locks.
 
-use super::record::{self, Column, Values, varint};
-use super::schema::TableShape;
+mod index;
+mod table;
+
+pub(super) use index::entries;
+pub(super) use table::{PlainTable, rows};
+
+use super::record::Column;
+use crate::Error;
 use crate::export::ValueRef;
-use crate::{Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -20,9 +24,6 @@ const WINDOW_BYTES: usize = 64 * 1024;
 
 /// Deeper than any tree: 2^31 pages of 512 bytes make ten levels.
 const DEPTH_MAX: u32 = 20;
-
-const INTERIOR: u8 = 5;
-const LEAF: u8 = 13;
 
 /// The file, and how it is divided.
 pub(super) struct PageFile {
@@ -57,116 +58,20 @@ impl PageFile {
     }
 }
 
-/// A table whose pages can be read.
-pub(super) struct PlainTable {
-    root: u32,
-    columns: Vec<Column>,
-    hidden_rowid: bool,
-}
-
-impl PlainTable {
-    /// `None` for a table that is left to SQLite.
-    pub(super) fn new(shape: &TableShape, root: i64) -> Option<Self> {
-        if shape.without_rowid || shape.rowid.is_none() || !shape.generated.is_empty() {
-            return None;
-        }
-        let is_rowid = |name: &str| shape.rowid_is_column && shape.primary_key.first().is_some_and(|key| key == name);
-        let column = |(name, declared): &(String, String)| {
-            if is_rowid(name) { Column::RowId } else { record::column(declared) }
-        };
-        Some(Self {
-            root: u32::try_from(root).ok()?,
-            columns: shape.columns.iter().map(column).collect(),
-            hidden_rowid: !shape.rowid_is_column,
-        })
-    }
-}
-
 /// Why reading ended early.
 enum Stop {
     NotKnown,
     Failed(Error),
 }
 
-/// Calls `row` with the values of each row between two row ids, in their order. `false`: not all are known, and those that
-/// were handed out mean nothing.
-pub(super) fn for_each(
-    file: &PageFile,
-    table: &PlainTable,
-    between: (i64, i64),
-    row: impl FnMut(&mut Values<'_>) -> Result<()>,
-) -> Result<bool> {
-    let mut walk = Walk {
-        file,
-        table,
-        between,
-        window: Window::default(),
-        overflow: Window::default(),
-        spilled: Vec::new(),
-        visited: 0,
-        row,
-    };
-    match walk.subtree(table.root, 0) {
+type Walked<T = ()> = std::result::Result<T, Stop>;
+
+/// What was read to the end is known.
+fn known(walked: Walked) -> crate::Result<bool> {
+    match walked {
         Ok(()) => Ok(true),
         Err(Stop::NotKnown) => Ok(false),
         Err(Stop::Failed(error)) => Err(error),
-    }
-}
-
-struct Walk<'a, F> {
-    file: &'a PageFile,
-    table: &'a PlainTable,
-    between: (i64, i64),
-    window: Window,
-    /// Overflow pages lie elsewhere than the leaves: reading them must not drop these.
-    overflow: Window,
-    /// A record that does not fit on its page.
-    spilled: Vec<u8>,
-    visited: u64,
-    row: F,
-}
-
-impl<F: FnMut(&mut Values<'_>) -> Result<()>> Walk<'_, F> {
-    fn subtree(&mut self, number: u32, depth: u32) -> std::result::Result<(), Stop> {
-        self.visited += 1;
-        if depth > DEPTH_MAX || self.visited > self.file.pages() {
-            return Err(Stop::NotKnown);
-        }
-        let page = Page::new(self.window.page(self.file, number).ok_or(Stop::NotKnown)?, number);
-        match page.kind() {
-            Some(LEAF) => self.leaf(number),
-            Some(INTERIOR) => {
-                let children = page.children(self.between).ok_or(Stop::NotKnown)?;
-                children.into_iter().try_for_each(|child| self.subtree(child, depth + 1))
-            }
-            _ => Err(Stop::NotKnown),
-        }
-    }
-
-    fn leaf(&mut self, number: u32) -> std::result::Result<(), Stop> {
-        let Self { file, table, between, window, overflow, spilled, row, .. } = self;
-        let page = Page::new(window.page(file, number).ok_or(Stop::NotKnown)?, number);
-        let (low, high) = *between;
-        for at in 0..page.cells().ok_or(Stop::NotKnown)? {
-            let cell = page.cell(at, 8).and_then(|cell| Cell::parse(cell, file.usable_bytes)).ok_or(Stop::NotKnown)?;
-            if cell.rowid < low || cell.rowid > high {
-                continue;
-            }
-            let payload = match cell.overflow {
-                None => cell.local,
-                Some(first) => {
-                    cell.collect(first, file, overflow, spilled).ok_or(Stop::NotKnown)?;
-                    spilled.as_slice()
-                }
-            };
-            let values = Values::new(&table.columns, table.hidden_rowid, cell.rowid, payload);
-            let mut values = values.ok_or(Stop::NotKnown)?;
-            row(&mut values).map_err(Stop::Failed)?;
-            if values.is_incomplete {
-                return Err(Stop::NotKnown);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -195,7 +100,16 @@ impl Window {
     }
 }
 
-/// A page of a table's b-tree.
+/// What kind of page a tree's node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    IndexInterior,
+    TableInterior,
+    IndexLeaf,
+    TableLeaf,
+}
+
+/// A page of a b-tree.
 struct Page<'a> {
     bytes: &'a [u8],
     /// Where its header starts: the first page begins with that of the file.
@@ -207,74 +121,76 @@ impl<'a> Page<'a> {
         Self { bytes, header: if number == 1 { 100 } else { 0 } }
     }
 
-    fn kind(&self) -> Option<u8> {
-        self.bytes.get(self.header).copied()
+    fn kind(&self) -> Option<Kind> {
+        Some(match self.bytes.get(self.header)? {
+            2 => Kind::IndexInterior,
+            5 => Kind::TableInterior,
+            10 => Kind::IndexLeaf,
+            13 => Kind::TableLeaf,
+            _ => return None,
+        })
     }
 
     fn cells(&self) -> Option<usize> {
         self.bytes.get(self.header + 3..self.header + 5).map(|n| usize::from(n[0]) << 8 | usize::from(n[1]))
     }
 
-    /// From the start of a cell to the end of the page.
+    /// From the start of a leaf's cell to the end of the page.
+    fn leaf_cell(&self, at: usize) -> Option<&'a [u8]> {
+        self.cell(at, 8)
+    }
+
+    /// The page below, and the rest of the cell to the end of the page.
+    fn interior_cell(&self, at: usize) -> Option<(u32, &'a [u8])> {
+        let (child, rest) = self.cell(at, 12)?.split_first_chunk()?;
+        Some((u32::from_be_bytes(*child), rest))
+    }
+
+    /// The page below that has no cell of its own.
+    fn last_child(&self) -> Option<u32> {
+        self.bytes.get(self.header + 8..)?.first_chunk().map(|child| u32::from_be_bytes(*child))
+    }
+
     fn cell(&self, at: usize, header_bytes: usize) -> Option<&'a [u8]> {
         let pointer = self.header + header_bytes + 2 * at;
         let start = self.bytes.get(pointer..pointer + 2)?;
         self.bytes.get(usize::from(start[0]) << 8 | usize::from(start[1])..)
     }
-
-    /// The pages below that may hold row ids of the range. Each key is the largest row id below its child.
-    fn children(&self, (low, high): (i64, i64)) -> Option<Vec<u32>> {
-        let mut children = Vec::new();
-        for at in 0..self.cells()? {
-            let (child, rest) = self.cell(at, 12)?.split_first_chunk()?;
-            let key = varint(rest)?.0.cast_signed();
-            if key >= low {
-                children.push(u32::from_be_bytes(*child));
-            }
-            if key >= high {
-                return Some(children);
-            }
-        }
-        let last = self.bytes.get(self.header + 8..)?.first_chunk()?;
-        children.push(u32::from_be_bytes(*last));
-        Some(children)
-    }
 }
 
-/// A row on a leaf.
-struct Cell<'a> {
-    rowid: i64,
-    /// What of the record lies on the leaf.
+/// A record in a cell.
+struct Payload<'a> {
+    /// What of it lies on the page.
     local: &'a [u8],
     /// The page where it goes on.
     overflow: Option<u32>,
     record_bytes: u64,
 }
 
-impl<'a> Cell<'a> {
-    fn parse(bytes: &'a [u8], usable_bytes: usize) -> Option<Self> {
-        let (record_bytes, rest) = varint(bytes)?;
-        let (rowid, rest) = varint(rest)?;
-        let rowid = rowid.cast_signed();
-        let local_max = usable_bytes - 35;
+impl<'a> Payload<'a> {
+    /// Takes the record from what follows its length in a cell. `local_max` is what a page of this kind may hold of it.
+    fn new(record_bytes: u64, rest: &'a [u8], usable_bytes: usize, local_max: usize) -> Option<Self> {
         if record_bytes <= local_max as u64 {
-            let local = rest.get(..record_bytes as usize)?;
-            return Some(Self { rowid, local, overflow: None, record_bytes });
+            return Some(Self { local: rest.get(..record_bytes as usize)?, overflow: None, record_bytes });
         }
         let local_min = (usable_bytes - 12) * 32 / 255 - 23;
         let wished = local_min + ((record_bytes - local_min as u64) % (usable_bytes as u64 - 4)) as usize;
         let (local, rest) = rest.split_at_checked(if wished <= local_max { wished } else { local_min })?;
-        Some(Self { rowid, local, overflow: Some(u32::from_be_bytes(*rest.first_chunk()?)), record_bytes })
+        Some(Self { local, overflow: Some(u32::from_be_bytes(*rest.first_chunk()?)), record_bytes })
     }
 
-    /// Puts the whole record together in `record`.
-    fn collect(&self, first: u32, file: &PageFile, window: &mut Window, record: &mut Vec<u8>) -> Option<()> {
+    /// The whole record; put together in `record` where it does not fit on its page.
+    fn whole<'r>(&self, file: &PageFile, window: &mut Window, record: &'r mut Vec<u8>) -> Option<&'r [u8]>
+    where
+        'a: 'r,
+    {
+        let Some(mut next) = self.overflow else { return Some(self.local) };
         if self.record_bytes > file.size_bytes {
             return None;
         }
         record.clear();
         record.extend_from_slice(self.local);
-        let (mut next, mut missing) = (first, self.record_bytes as usize - self.local.len());
+        let mut missing = self.record_bytes as usize - self.local.len();
         while missing > 0 {
             let (following, content) = window.page(file, next)?.split_first_chunk()?;
             next = u32::from_be_bytes(*following);
@@ -282,11 +198,11 @@ impl<'a> Cell<'a> {
             record.extend_from_slice(taken);
             missing -= taken.len();
         }
-        Some(())
+        Some(record)
     }
 }
 
-/// For the fuzz target: whatever the bytes of a file, its rows are read, or not, within what the file holds.
+/// For the fuzz target: whatever the bytes of a file, its rows and entries are read, or not, within what the file holds.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     let Ok(descriptor) = rustix::fs::memfd_create("pages", rustix::fs::MemfdFlags::CLOEXEC) else { return };
@@ -299,7 +215,7 @@ pub fn fuzz(bytes: &[u8]) {
         let columns = vec![Column::AsStored, Column::Real, Column::RowId];
         let table = PlainTable { root, columns, hidden_rowid: root == 2 };
         let mut value_bytes = 0;
-        let read = for_each(&file, &table, (-1000, i64::MAX), |values| {
+        let read = rows(&file, &table, (-1000, i64::MAX), |values| {
             values.for_each(|value| {
                 if let ValueRef::Blob(b) | ValueRef::RawText(b) = value {
                     value_bytes = b.len();
@@ -308,6 +224,11 @@ pub fn fuzz(bytes: &[u8]) {
             Ok(())
         });
         assert!(read.is_ok() && value_bytes as u64 <= file.size_bytes, "a value larger than the file");
+        let read = entries(&file, root, |record| {
+            assert!(record.len() as u64 <= file.size_bytes, "an entry larger than the file");
+            Ok(true)
+        });
+        assert!(read.is_ok());
     }
 }
 

@@ -48,6 +48,11 @@ impl<'a> Values<'a> {
         Some(Self { columns: columns.iter(), rowid, hidden_rowid, types, body, is_incomplete: false })
     }
 
+    /// Nothing follows the fields that were handed out.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.types.is_empty() && self.body.is_empty() && !self.is_incomplete
+    }
+
     /// The next field as it is stored. Fields that are not there have a default, which only SQLite knows.
     fn field(&mut self) -> Option<ValueRef<'a>> {
         let (serial_type, types) = varint(self.types)?;

@@ -34,13 +34,13 @@ fn both(path: &Path, name: &str, between: Option<(i64, i64)>) -> (Option<Read>, 
         })
         .unwrap();
     let from_pages = PlainTable::new(&shape, root).and_then(|table| {
-        let mut rows = Read::new();
+        let mut read = Read::new();
         let file = PageFile::open(path).unwrap();
-        let known = for_each(&file, &table, between.unwrap_or((i64::MIN, i64::MAX)), |values| {
-            rows.push(values.map(show).collect());
+        let known = rows(&file, &table, between.unwrap_or((i64::MIN, i64::MAX)), |values| {
+            read.push(values.map(show).collect());
             Ok(())
         });
-        known.unwrap().then_some(rows)
+        known.unwrap().then_some(read)
     });
     (from_pages, through_sqlite)
 }
@@ -154,7 +154,7 @@ fn damaged_pages_are_not_known_or_read_as_something() {
             damaged[at] = byte;
             std::fs::write(&path, &damaged).unwrap();
             let read = PageFile::open(&path).map(|file| {
-                for_each(&file, &table, (i64::MIN, i64::MAX), |values| {
+                rows(&file, &table, (i64::MIN, i64::MAX), |values| {
                     values.for_each(drop);
                     Ok(())
                 })

@@ -1,0 +1,140 @@
+//! Reads the rows of ordinary tables from their pages.
+//!
+//! A table without row ids, with generated columns, with UTF-16 text, or with rows older than one of its columns is left to
+//! SQLite.
+
+use super::super::record::{self, Column, Values, varint};
+use super::super::schema::TableShape;
+use super::{DEPTH_MAX, Kind, Page, PageFile, Payload, Stop, Walked, Window, known};
+use crate::Result;
+
+/// A table whose pages can be read.
+pub(in super::super) struct PlainTable {
+    pub(super) root: u32,
+    pub(super) columns: Vec<Column>,
+    pub(super) hidden_rowid: bool,
+}
+
+impl PlainTable {
+    /// `None` for a table that is left to SQLite.
+    pub(in super::super) fn new(shape: &TableShape, root: i64) -> Option<Self> {
+        if shape.without_rowid || shape.rowid.is_none() || !shape.generated.is_empty() {
+            return None;
+        }
+        let is_rowid = |name: &str| shape.rowid_is_column && shape.primary_key.first().is_some_and(|key| key == name);
+        let column = |(name, declared): &(String, String)| {
+            if is_rowid(name) { Column::RowId } else { record::column(declared) }
+        };
+        Some(Self {
+            root: u32::try_from(root).ok()?,
+            columns: shape.columns.iter().map(column).collect(),
+            hidden_rowid: !shape.rowid_is_column,
+        })
+    }
+
+    /// Where a column stands among the values of a row, and how it is stored; `None` for the row id.
+    pub(in super::super) fn place(&self, column: Option<usize>) -> Option<(usize, Column)> {
+        match column {
+            Some(at) => Some((at + usize::from(self.hidden_rowid), *self.columns.get(at)?)),
+            None if self.hidden_rowid => Some((0, Column::AsStored)),
+            None => Some((self.columns.iter().position(|&column| column == Column::RowId)?, Column::AsStored)),
+        }
+    }
+}
+
+/// Calls `row` with the values of each row between two row ids, in their order. `false`: not all are known, and those that
+/// were handed out mean nothing.
+pub(in super::super) fn rows(
+    file: &PageFile,
+    table: &PlainTable,
+    between: (i64, i64),
+    row: impl FnMut(&mut Values<'_>) -> Result<()>,
+) -> Result<bool> {
+    let mut walk = Walk {
+        file,
+        table,
+        between,
+        window: Window::default(),
+        overflow: Window::default(),
+        spilled: Vec::new(),
+        visited: 0,
+        row,
+    };
+    known(walk.subtree(table.root, 0))
+}
+
+struct Walk<'a, F> {
+    file: &'a PageFile,
+    table: &'a PlainTable,
+    between: (i64, i64),
+    window: Window,
+    /// Overflow pages lie elsewhere than the leaves: reading them must not drop these.
+    overflow: Window,
+    /// A record that does not fit on its page.
+    spilled: Vec<u8>,
+    visited: u64,
+    row: F,
+}
+
+impl<F: FnMut(&mut Values<'_>) -> Result<()>> Walk<'_, F> {
+    fn subtree(&mut self, number: u32, depth: u32) -> Walked {
+        self.visited += 1;
+        if depth > DEPTH_MAX || self.visited > self.file.pages() {
+            return Err(Stop::NotKnown);
+        }
+        let page = Page::new(self.window.page(self.file, number).ok_or(Stop::NotKnown)?, number);
+        match page.kind() {
+            Some(Kind::TableLeaf) => self.leaf(number),
+            Some(Kind::TableInterior) => {
+                let children = children(&page, self.between).ok_or(Stop::NotKnown)?;
+                children.into_iter().try_for_each(|child| self.subtree(child, depth + 1))
+            }
+            _ => Err(Stop::NotKnown),
+        }
+    }
+
+    fn leaf(&mut self, number: u32) -> Walked {
+        let Self { file, table, between, window, overflow, spilled, row, .. } = self;
+        let page = Page::new(window.page(file, number).ok_or(Stop::NotKnown)?, number);
+        let (low, high) = *between;
+        for at in 0..page.cells().ok_or(Stop::NotKnown)? {
+            let (rowid, payload) =
+                page.leaf_cell(at).and_then(|cell| parse(cell, file.usable_bytes)).ok_or(Stop::NotKnown)?;
+            if rowid < low || rowid > high {
+                continue;
+            }
+            let record = payload.whole(file, overflow, spilled).ok_or(Stop::NotKnown)?;
+            let values = Values::new(&table.columns, table.hidden_rowid, rowid, record);
+            let mut values = values.ok_or(Stop::NotKnown)?;
+            row(&mut values).map_err(Stop::Failed)?;
+            if values.is_incomplete {
+                return Err(Stop::NotKnown);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pages below that may hold row ids of the range. Each key is the largest row id below its child.
+fn children(page: &Page<'_>, (low, high): (i64, i64)) -> Option<Vec<u32>> {
+    let mut children = Vec::new();
+    for at in 0..page.cells()? {
+        let (child, rest) = page.interior_cell(at)?;
+        let key = varint(rest)?.0.cast_signed();
+        if key >= low {
+            children.push(child);
+        }
+        if key >= high {
+            return Some(children);
+        }
+    }
+    children.push(page.last_child()?);
+    Some(children)
+}
+
+/// The row id and the record of a row on a leaf.
+fn parse(cell: &[u8], usable_bytes: usize) -> Option<(i64, Payload<'_>)> {
+    let (record_bytes, rest) = varint(cell)?;
+    let (rowid, rest) = varint(rest)?;
+    Some((rowid.cast_signed(), Payload::new(record_bytes, rest, usable_bytes, usable_bytes - 35)?))
+}
