@@ -3,6 +3,7 @@
 use super::Check;
 use crate::catalog::Catalog;
 use crate::config::{ComponentConfig, ComponentSettings, Config};
+use crate::source::sqlite::turn;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -170,6 +171,7 @@ fn component(component: &ComponentConfig) -> Check {
 
 /// From outside: opening it as a database could make `-wal` and `-shm` files beside it. An empty file is an empty database.
 fn sqlite_header(path: &Path) -> io::Result<String> {
+    let _turn = turn::take(path);
     let mut header = Vec::new();
     File::open(path)?.take(16).read_to_end(&mut header)?;
     if !header.is_empty() && header != b"SQLite format 3\0" {

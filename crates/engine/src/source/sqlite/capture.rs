@@ -1,8 +1,9 @@
 //! Takes a consistent private copy of a database that an application may be writing.
 //!
-//! Never writes to the application's files and never checkpoints. Three ways, by what lies there:
-//! - *online*: SQLite's backup API, all pages in one step. In several steps it would start over whenever the application
-//!   writes. A writer in rollback mode waits for the copy, one in WAL mode does not;
+//! Never writes to the application's files and never checkpoints. Four ways, by what lies there:
+//! - *locked*: in rollback mode, as a file under SQLite's shared lock (see `locked`); writers wait for the copy;
+//! - *online*: in WAL mode, through SQLite's backup API, all pages in one step. In several steps it would start over
+//!   whenever the application writes, who need not wait;
 //! - *at rest*: a WAL database that nobody has open is copied as a file, because reading it through SQLite would leave a
 //!   `-wal` and a `-shm` beside it;
 //! - *recovered*: after a crash of the application a journal or WAL may have to be applied first, which needs writing: the
@@ -10,7 +11,9 @@
 //!
 //! The last two hold no lock. They compare the files' times and sizes before and after, and start over after a change.
 
+use super::locked::{self, Attempt};
 use super::open::{beside, create_scratch, explain, open_live, open_writable};
+use super::turn;
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -31,7 +34,8 @@ pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(20);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Copies `live` to `copy`, which must not exist. The copy needs no journal: it is complete in itself.
+/// Copies `live` to `copy`, which must not exist. The copy needs no journal: it is complete in itself. Waits until no other
+/// thread has the database open.
 pub(crate) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Result<()> {
     if live.is_dir() {
         return Err(Error::new(
@@ -40,6 +44,7 @@ pub(crate) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Resul
             "Name the database file itself.",
         ));
     }
+    let _turn = turn::take(live);
     require_space(live, copy)?;
     if is_wal_at_rest(live)? && copy_at_rest(live, copy)? {
         return Ok(());
@@ -103,10 +108,19 @@ enum Failure {
 }
 
 fn copy_online(live: &Path, copy: &Path, busy_timeout: Duration) -> std::result::Result<(), Failure> {
+    // Opened before and closed after the connection: closing a file gives up all locks that this process has on it.
+    let raw = File::open(live).map_err(|cause| Error::io(format_args!("opening {}", live.display()), cause));
+    let raw = raw.map_err(Failure::Other)?;
     let source = open_live(live, busy_timeout).map_err(Failure::Other)?;
-    let mut target = create_scratch(copy).map_err(Failure::Other)?;
-    let copied = copy_pages(&source, &mut target, busy_timeout);
-    drop(target);
+    let copied = match locked::copy(&source, &raw, copy, busy_timeout).map_err(Failure::Other)? {
+        Attempt::Copied => Ok(true),
+        Attempt::Locked => Ok(false),
+        Attempt::Refused(cause) => Err(cause),
+        Attempt::NotInRollbackMode => {
+            let mut target = create_scratch(copy).map_err(Failure::Other)?;
+            source.execute_batch("COMMIT").and_then(|()| copy_pages(&source, &mut target, busy_timeout))
+        }
+    };
     match copied {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Other(busy(live, busy_timeout))),

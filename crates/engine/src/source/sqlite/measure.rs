@@ -46,7 +46,7 @@ pub(crate) struct Measured {
 pub(crate) fn measure(path: &Path, original: &Path, hash_key: [u8; 32], progress: &dyn Progress) -> Result<Measured> {
     let connection = open_immutable(path)?;
     let objects = schema::objects(&connection, original)?;
-    let facts = schema::facts(&connection, original)?;
+    let facts = schema::facts(&connection, path)?;
     let encoding = Encoding::from_pragma(&facts.encoding);
     let tables = objects.iter().filter(|object| object.is_table());
     let tables = tables.map(|object| Table::new(&connection, original, object, &objects, encoding));

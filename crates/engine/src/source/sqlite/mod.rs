@@ -12,6 +12,7 @@ mod export;
 pub(crate) mod image;
 mod indexes;
 pub(crate) mod integrity;
+mod locked;
 pub(crate) mod measure;
 pub(crate) mod open;
 mod pages;
@@ -19,6 +20,7 @@ mod query;
 mod record;
 mod rows;
 pub(crate) mod schema;
+pub(crate) mod turn;
 
 pub use export::write_document;
 #[doc(hidden)]

@@ -20,7 +20,7 @@ use crate::source::sqlite::capture::{free_bytes, remove};
 use crate::source::sqlite::image::Image;
 use crate::source::sqlite::measure::{Measured, measure};
 use crate::source::sqlite::open::{BUSY_TIMEOUT_MS, beside, explain, open_immutable, open_live};
-use crate::source::sqlite::schema;
+use crate::source::sqlite::{schema, turn};
 use crate::{Error, ErrorKind, Result};
 use exchange::{Exchange, create_empty, looks_like_sqlite, read_head};
 use state::{Side, folder_of, sync_folder_of};
@@ -258,11 +258,15 @@ impl Target for SqliteTarget {
     }
 
     fn swap(&mut self, context: &Context<'_>) -> Result<()> {
-        self.exchange(context)?.make_live(Side::Restored)
+        let exchange = self.exchange(context)?;
+        let _turn = turn::take(&exchange.live);
+        exchange.make_live(Side::Restored)
     }
 
     fn swap_back(&mut self, context: &Context<'_>) -> Result<()> {
-        self.exchange(context)?.make_live(Side::Before)
+        let exchange = self.exchange(context)?;
+        let _turn = turn::take(&exchange.live);
+        exchange.make_live(Side::Before)
     }
 
     fn discard(&mut self, context: &Context<'_>) -> Result<()> {
@@ -270,6 +274,7 @@ impl Target for SqliteTarget {
             return Ok(());
         }
         let exchange = self.exchange(context)?;
+        let _turn = turn::take(&exchange.live);
         exchange.settle_pending()?;
         remove_all_of(&exchange.restored)?;
         remove(&exchange.state_file)
@@ -306,6 +311,7 @@ fn is_ruined(live: &Path) -> bool {
 
 /// Row counts of the live database; hashes would take as long as a backup.
 fn count_rows(live: &Path) -> Result<DatabaseFigures> {
+    let _turn = turn::take(live);
     // A WAL database that nobody has open would get a `-wal` and a `-shm` from being looked at.
     let at_rest = !beside(live, "-wal").exists() && !beside(live, "-journal").exists();
     let connection = if at_rest && holders::holders(live).is_empty() {
