@@ -14,8 +14,8 @@ pub trait Content: Send {
     /// Opens the content at its start. Called once at most.
     fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>>;
 
-    /// What is known of the content's structure, for a writer that deduplicates. A hint: it changes what a later backup
-    /// costs, never what is restored.
+    /// What is known of the content's structure, for a writer that deduplicates or compresses. A hint: it changes what a
+    /// backup costs, never what is restored.
     fn chunking(&self) -> Chunking {
         Chunking::Content
     }

@@ -20,8 +20,11 @@ pub use create::{ArchiveFormat, ArchiveSettings, create};
 pub use open::{ArchiveOptions, Expected, open, open_object};
 
 use crate::error::{Result, from_io};
-use crate::store::Store;
+use crate::store::{ObjectReader, Store};
 use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 /// Largest manifest that is read.
 pub const MANIFEST_BYTES_MAX: u64 = 64 << 20;
@@ -35,17 +38,34 @@ pub fn hash_stored(store: &dyn Store, name: &str) -> Result<[u8; 32]> {
     hash(&mut *store.open(name)?).map_err(|error| error.within(name))
 }
 
-fn hash(object: &mut dyn crate::store::ObjectReader) -> Result<[u8; 32]> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match object.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(from_io("reading back the archive", cause)),
+/// One thread reads ahead of the one that hashes: nothing else is left to do while an archive is read back.
+fn hash(object: &mut dyn ObjectReader) -> Result<[u8; 32]> {
+    let (filled, to_hash) = sync_channel::<Vec<u8>>(1);
+    let (hashed, to_fill) = sync_channel(2);
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || loop {
+            let mut buffer: Vec<u8> = to_fill.try_recv().unwrap_or_default();
+            buffer.resize(256 * 1024, 0);
+            match object.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => {
+                    buffer.truncate(read);
+                    // Nobody takes it only when the hashing thread panics, which the scope hands on.
+                    let _ = filled.send(buffer);
+                }
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(from_io("reading back the archive", cause)),
+            }
+        });
+        let mut hasher = Sha256::new();
+        for buffer in to_hash {
+            hasher.update(&buffer);
+            // The reader may have ended.
+            let _ = hashed.try_send(buffer);
         }
-    }
+        reading.join().unwrap_or_else(|_| Err(crate::Error::internal("reading back ended abruptly")))?;
+        Ok(hasher.finalize().into())
+    })
 }
 
 fn manifest_too_large() -> crate::Error {

@@ -38,6 +38,11 @@ impl<'a> ArchiveSink<'a> {
         Ok(Self { store, name: name.to_owned(), writer })
     }
 
+    /// Whether what follows are the pages of a database.
+    pub(crate) fn pages(&mut self, pages: bool) -> Result<()> {
+        self.writer.pages(pages)
+    }
+
     /// The manifest begins here.
     pub(crate) fn mark(&mut self) -> Result<()> {
         self.writer.mark()

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::thread::{self, JoinHandle};
 
 enum Job {
-    Piece(Vec<u8>),
+    Piece { content: Vec<u8>, pages: bool },
     Mark,
 }
 
@@ -23,6 +23,7 @@ enum Made {
 pub struct CompressionWriter<S: Write + Send + 'static> {
     compression: Compression,
     piece: Vec<u8>,
+    pages: bool,
     pool: Pool,
     input: Option<ordered::Input<Job, Result<Made>>>,
     sink: Option<JoinHandle<Result<S>>>,
@@ -52,7 +53,16 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
             .name("archive writer".to_owned())
             .spawn(move || write_in_order(&output, sink, compression, &sinks_pool))
             .map_err(starting)?;
-        Ok(Self { compression, piece: Vec::new(), pool, input: Some(input), sink: Some(sink) })
+        Ok(Self { compression, piece: Vec::new(), pages: false, pool, input: Some(input), sink: Some(sink) })
+    }
+
+    /// Whether what follows are the pages of a database: zstd has parameters for them.
+    pub fn pages(&mut self, pages: bool) -> Result<()> {
+        if pages != self.pages {
+            self.end_piece()?;
+            self.pages = pages;
+        }
+        Ok(())
     }
 
     /// Begins a new piece, to be found again by [`DecompressionReader::marked`](super::DecompressionReader::marked).
@@ -71,8 +81,8 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
         if self.piece.is_empty() {
             return Ok(());
         }
-        let piece = std::mem::take(&mut self.piece);
-        self.push(Job::Piece(piece))
+        let content = std::mem::take(&mut self.piece);
+        self.push(Job::Piece { content, pages: self.pages })
     }
 
     fn push(&mut self, job: Job) -> Result<()> {
@@ -127,6 +137,16 @@ impl<S: Write + Send + 'static> Drop for CompressionWriter<S> {
     }
 }
 
+/// What a run holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Not worth compressing.
+    Incompressible,
+    /// Pages of a database.
+    Pages,
+    Other,
+}
+
 enum Worker {
     Gzip(gzip::MemberWriter),
     Zstd(zstandard::FrameWriter),
@@ -143,13 +163,18 @@ impl Worker {
     }
 
     fn run(&mut self, job: Job, pool: &Pool) -> Result<Made> {
-        let Job::Piece(content) = job else { return Ok(Made::Mark) };
+        let Job::Piece { content, pages } = job else { return Ok(Made::Mark) };
         Ok(Made::Piece(match self {
             Self::None => content,
             _ => {
                 let mut made = pool.take();
                 for run in sample::runs(&content) {
-                    self.compress(&content[run.bytes], run.compressible, &mut made)?;
+                    let kind = match run.compressible {
+                        false => Kind::Incompressible,
+                        true if pages => Kind::Pages,
+                        true => Kind::Other,
+                    };
+                    self.compress(&content[run.bytes], kind, &mut made)?;
                 }
                 pool.give(content);
                 made
@@ -158,10 +183,10 @@ impl Worker {
     }
 
     /// Appends a run as a member or frame of its own.
-    fn compress(&mut self, run: &[u8], compressible: bool, made: &mut Vec<u8>) -> Result<()> {
+    fn compress(&mut self, run: &[u8], kind: Kind, made: &mut Vec<u8>) -> Result<()> {
         match self {
-            Self::Gzip(writer) => writer.member(run, compressible, made),
-            Self::Zstd(writer) => writer.frame(run, compressible, made),
+            Self::Gzip(writer) => writer.member(run, kind != Kind::Incompressible, made),
+            Self::Zstd(writer) => writer.frame(run, kind, made),
             Self::None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use super::{BLOCK_BYTES, MANIFEST_NAME, PAX_BYTES_MAX, padding_bytes};
 use crate::archive::sink::ArchiveSink;
 use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Result, from_io};
-use crate::transfer::{Committed, Content, EntryWriter, Outcome};
+use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
 use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 use tempfile::SpooledTempFile;
@@ -36,6 +36,7 @@ impl<'a> TarWriter<'a> {
     fn file(&mut self, entry: &Entry, size_bytes: Option<u64>, content: Option<&mut dyn Content>) -> Result<Outcome> {
         let mut nothing = io::empty();
         let content = content.unwrap_or(&mut nothing);
+        let pages = matches!(content.chunking(), Chunking::Pages { .. });
         let mut content = match content.open() {
             Ok(content) => content,
             Err(cause) => return Ok(Outcome::Unreadable(cause)),
@@ -44,7 +45,9 @@ impl<'a> TarWriter<'a> {
         if let Err(cause) = self.header(entry, size_bytes)? {
             return Ok(Outcome::Unreadable(cause));
         }
+        self.sink.pages(pages)?;
         let padded_bytes = self.content(&mut *content, size_bytes)?;
+        self.sink.pages(false)?;
         Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
     }
 
