@@ -53,7 +53,7 @@ fn main() {
     let context = Context {
         progress: &Silent,
         scratch,
-        hash_key: [1; 32],
+        hash_key: engine::hash::HashKey::new([1; 32]),
         started_at: jiff::Timestamp::UNIX_EPOCH,
         deduplicating: false,
     };

@@ -1,5 +1,6 @@
 //! What a backup holds, and single files out of it.
 
+use crate::hash::HashKey;
 use crate::below::{Counted, take_apart};
 use crate::config::ComponentConfig;
 use crate::id::Id;
@@ -99,7 +100,7 @@ pub fn fetch(
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let prefixes: Vec<_> = paths.iter().map(|path| path.trim_matches('/').as_bytes().to_vec()).collect();
     let mut missing = prefixes.clone();
-    let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients: false };
+    let context = Context { progress: &**progress, hash_key: HashKey::default(), disconnect_clients: false };
     let mut targets: BTreeMap<String, Box<dyn Target>> = BTreeMap::new();
     let mut fetched = 0;
     reader.visit(&Selection::below(prefixes), &mut |entry: &Entry, content: &mut dyn Read| {

@@ -3,6 +3,7 @@
 //! Invariant: the figures are captured inside the same consistent snapshot as the data, never before or after it. A
 //! manifest travels inside its backup (authenticated with it) and beside it as a sidecar.
 
+use crate::hash::HashKey;
 use crate::id::Id;
 use crate::{Error, ErrorKind, Result};
 use jiff::Timestamp;
@@ -136,7 +137,8 @@ pub struct Manifest {
     pub started_at: Timestamp,
     /// When the data was captured: every database's snapshot was taken by then, every file read after.
     pub captured_at: Timestamp,
-    /// Key of the content hashes below, 64 hexadecimal digits, random per backup.
+    /// [`HashKey`] of the content hashes below, random per backup: the method and a colon where it is not keyed BLAKE3, then
+    /// 64 hexadecimal digits.
     pub hash_key: String,
     /// Fingerprint of the encryption key; `None` when not encrypted.
     pub key_fingerprint: Option<String>,
@@ -153,16 +155,8 @@ pub struct Manifest {
 
 impl Manifest {
     /// The key of the content hashes.
-    pub fn hash_key(&self) -> Result<[u8; 32]> {
-        let mut key = [0; 32];
-        hex::decode_to_slice(&self.hash_key, &mut key).map_err(|_| {
-            Error::new(
-                ErrorKind::Damaged,
-                "the manifest's hash key is no key",
-                "Take another copy of the backup or an older one.",
-            )
-        })?;
-        Ok(key)
+    pub fn hash_key(&self) -> Result<HashKey> {
+        self.hash_key.parse()
     }
 }
 

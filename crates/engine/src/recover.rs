@@ -5,6 +5,7 @@
 //!
 //! Invariant: whoever is alive holds a lock, and what is locked is left alone.
 
+use crate::hash::HashKey;
 use crate::catalog::backups::BackupRecord;
 use crate::catalog::restores::RestoreState;
 use crate::manifest::State;
@@ -38,7 +39,7 @@ pub fn recover(room: &Room, progress: &Arc<dyn Progress>) -> Result<Vec<String>>
 fn recover_restore(room: &Room, mut journal: Journal, progress: &Arc<dyn Progress>) -> Result<Option<String>> {
     let id = journal.restore_id.clone();
     let state_folder = room.state_folder();
-    let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients: false };
+    let context = Context { progress: &**progress, hash_key: HashKey::default(), disconnect_clients: false };
     let (state, line) = match journal.phase {
         Phase::Swapped | Phase::Undone => {
             let state = if journal.phase == Phase::Swapped { RestoreState::Swapped } else { RestoreState::Undone };

@@ -11,6 +11,7 @@ mod job;
 
 pub use job::{Job, Request};
 
+use crate::hash::HashKey;
 use crate::below::Below;
 use crate::catalog::backups::{BackupRecord, ComponentSummary};
 use crate::manifest::{ComponentManifest, Format, MANIFEST_VERSION, Manifest, State};
@@ -65,7 +66,7 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
     let context = Context {
         progress: &**progress,
         scratch: scratch.path(),
-        hash_key: random_key()?,
+        hash_key: HashKey::random()?,
         started_at: job.started_at,
         deduplicating: job.format == Format::Repository,
     };
@@ -195,13 +196,6 @@ fn discard(room: &Room, job: &Job, committed: &Committed) {
     }
 }
 
-fn random_key() -> Result<[u8; 32]> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|cause| Error::internal(format!("the system's random source failed: {cause}")))?;
-    Ok(key)
-}
-
 impl Job {
     fn record(&self) -> BackupRecord {
         let mut record = BackupRecord::running(self.id.clone(), &self.plan, self.tier, self.started_at);
@@ -215,7 +209,7 @@ impl Job {
         &self,
         room: &Room,
         captured_at: Timestamp,
-        hash_key: [u8; 32],
+        hash_key: HashKey,
         components: Vec<ComponentManifest>,
     ) -> Result<Manifest> {
         let origins = self.components.iter().filter_map(|component| component.origin(&room.config.folder)).collect();
@@ -229,7 +223,7 @@ impl Job {
             archive: self.format,
             started_at: self.started_at,
             captured_at,
-            hash_key: hex::encode(hash_key),
+            hash_key: hash_key.to_string(),
             key_fingerprint: self.key.as_ref().map(vault::Key::fingerprint),
             tools: BTreeMap::from([("strongroom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             audit_head: Some(room.catalog.audit_head()?.to_string()),

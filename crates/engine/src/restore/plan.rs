@@ -2,6 +2,7 @@
 
 use super::journal::{Journal, Phase};
 use super::stage::Staged;
+use crate::hash::HashKey;
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
 use crate::id::Id;
@@ -260,7 +261,7 @@ fn refuse_occupied(folder: &Path) -> Result<()> {
 
 impl Prepared {
     /// The key of the manifest's content hashes.
-    pub(super) fn hash_key(&self) -> Result<[u8; 32]> {
+    pub(super) fn hash_key(&self) -> Result<HashKey> {
         self.manifest.hash_key()
     }
 

@@ -3,6 +3,7 @@
 
 use super::journal::{Journal, Phase};
 use super::write_back;
+use crate::hash::HashKey;
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
 use crate::room::{Actor, Room};
@@ -47,7 +48,7 @@ pub fn undo(
     journal.advance(room.state_folder(), during)?;
     progress.step("undo.began");
     progress.phase("exchanging", None);
-    let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients };
+    let context = Context { progress: &**progress, hash_key: HashKey::default(), disconnect_clients };
     let result = swap_all(&mut targets, forward, &context);
     let secured = journal.secured.take();
     journal.advance(room.state_folder(), if result.is_ok() { after } else { before })?;
@@ -156,7 +157,7 @@ pub fn expire(room: &Room, progress: &Arc<dyn Progress>) -> Result<Vec<RestoreRe
 
 /// Removes what a restore left beside the live data, then the restore's own folder.
 pub(crate) fn discard(room: &Room, journal: &Journal, progress: &Arc<dyn Progress>) -> Result<()> {
-    let context = Context { progress: &**progress, hash_key: [0; 32], disconnect_clients: false };
+    let context = Context { progress: &**progress, hash_key: HashKey::default(), disconnect_clients: false };
     for mut target in targets(room, journal)? {
         target.discard(&context)?;
         progress.step("expire.discarded");

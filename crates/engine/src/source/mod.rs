@@ -7,6 +7,7 @@ pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
+use crate::hash::HashKey;
 use crate::Result;
 use crate::manifest::ComponentManifest;
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ pub struct Context<'a> {
     /// An empty owner-only folder for temporary files; removed after the run, also after a crash.
     pub scratch: &'a Path,
     /// Key for content hashes.
-    pub hash_key: [u8; 32],
+    pub hash_key: HashKey,
     /// When the run started; the time of generated entries.
     pub started_at: Timestamp,
     /// The writer deduplicates: hand over content uncompressed and in stable order.

@@ -14,6 +14,7 @@ pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
+use crate::hash::HashKey;
 use crate::id::Id;
 use crate::manifest::{ComponentManifest, Figures, TableId};
 use crate::{Error, ErrorKind, Result};
@@ -52,7 +53,7 @@ pub struct Context<'a> {
     /// Hears the news.
     pub progress: &'a dyn Progress,
     /// Key for content hashes, from the manifest.
-    pub hash_key: [u8; 32],
+    pub hash_key: HashKey,
     /// End other clients' connections where they are in the way.
     pub disconnect_clients: bool,
 }

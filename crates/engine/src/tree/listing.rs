@@ -10,7 +10,7 @@
 use super::filter::Filter;
 use super::metadata::MetadataReader;
 use super::walk::{Found, Options, Reason, Step, Walk};
-use crate::hash::SetHasher;
+use crate::hash::{HashKey, SetHasher};
 use crate::manifest::{Figures, RootFolder};
 use rustix::fs::{FileType, fstat, readlinkat};
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ pub struct Listing {
 
 impl Listing {
     /// An empty tree under the backup's hash key.
-    pub const fn new(hash_key: [u8; 32]) -> Self {
+    pub fn new(hash_key: HashKey) -> Self {
         Self {
             files: 0,
             directories: 0,
@@ -209,7 +209,7 @@ pub enum Kinds {
 }
 
 /// Measures a tree that nobody changes meanwhile: anything that cannot be read is an error.
-pub fn measure(root: Arc<OwnedFd>, hash_key: [u8; 32], kinds: Kinds) -> io::Result<Listing> {
+pub fn measure(root: Arc<OwnedFd>, hash_key: HashKey, kinds: Kinds) -> io::Result<Listing> {
     let everything = Filter::everything();
     let mut walk = Walk::new(root, Options { filter: &everything, one_file_system: false, tell_left_out: false })?;
     let mut reader = MetadataReader::new();

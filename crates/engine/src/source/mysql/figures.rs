@@ -5,6 +5,7 @@ use super::schema::Schema;
 use super::script;
 use super::snapshot::{Snapshot, Wanted};
 use super::stream::{self, Block, Form, Reading, TableEnd};
+use crate::hash::HashKey;
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ pub(crate) fn measure(
     address: &Address,
     connections: usize,
     content_hash_bytes_max: Option<u64>,
-    hash_key: [u8; 32],
+    hash_key: HashKey,
 ) -> Result<DatabaseFigures> {
     let wanted = Wanted { connections, scratch: None, content_hash_bytes_max };
     let mut snapshot = Snapshot::take(address, &wanted)?;

@@ -12,7 +12,7 @@ use super::rows::{self, Inserts};
 use super::schema::Table;
 use super::session::Session;
 use super::snapshot::Snapshot;
-use crate::hash::SetHasher;
+use crate::hash::{HashKey, SetHasher};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fs::File;
@@ -58,7 +58,7 @@ pub(crate) struct TableEnd {
 /// How tables are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    pub hash_key: [u8; 32],
+    pub hash_key: HashKey,
     pub form: Form,
     /// In key order also where that costs a sort.
     pub in_key_order: bool,

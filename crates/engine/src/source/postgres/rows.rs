@@ -6,7 +6,7 @@
 use super::error::database;
 use super::layout::Table;
 use super::sql;
-use crate::hash::SetHasher;
+use crate::hash::{HashKey, SetHasher};
 use crate::manifest::TableFigures;
 use crate::{Error, ErrorKind, Result};
 use postgres::Client;
@@ -19,7 +19,7 @@ pub const PIECE_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// Key of the content hashes.
-    pub hash_key: [u8; 32],
+    pub hash_key: HashKey,
     /// In key order, so that a repository finds what it knows.
     pub ordered: bool,
     /// A SQL_ASCII database: bytes pass as they are.

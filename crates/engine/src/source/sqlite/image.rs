@@ -2,6 +2,7 @@
 //! passing, and made again from what a target wrote. Where it is the same, file and figures belong together, and nothing
 //! need be measured again. Where either was changed, everything is.
 
+use crate::hash::HashKey;
 use crate::manifest::DatabaseFigures;
 use std::io::{self, Read};
 
@@ -15,8 +16,8 @@ pub(crate) struct ImageReader<R> {
 
 impl<R: Read> ImageReader<R> {
     /// Reads `inner`, which stands at its start.
-    pub(crate) fn new(inner: R, hash_key: &[u8; 32]) -> Self {
-        Self { inner, hasher: blake3::Hasher::new_keyed(hash_key) }
+    pub(crate) fn new(inner: R, hash_key: HashKey) -> Self {
+        Self { inner, hasher: blake3::Hasher::new_keyed(hash_key.bytes()) }
     }
 
     /// What everything that was read comes to.
@@ -38,7 +39,7 @@ pub(crate) struct Image(blake3::Hasher);
 
 impl Image {
     /// Reads `content` to its end.
-    pub(crate) fn of(content: impl Read, hash_key: &[u8; 32]) -> io::Result<Self> {
+    pub(crate) fn of(content: impl Read, hash_key: HashKey) -> io::Result<Self> {
         let mut reader = ImageReader::new(content, hash_key);
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -67,7 +68,7 @@ mod tests {
     fn a_seal_holds_for_one_file_with_its_figures_under_one_key() {
         let figures = DatabaseFigures { engine: "sqlite".to_owned(), ..DatabaseFigures::default() };
         let seal = |content: &[u8], figures: &DatabaseFigures, key: u8| {
-            Image::of(content, &[key; 32]).unwrap().seal(figures).unwrap()
+            Image::of(content, HashKey::new([key; 32])).unwrap().seal(figures).unwrap()
         };
         let good = seal(b"pages", &figures, 1);
         assert_eq!(good, seal(b"pages", &DatabaseFigures { image_seal: Some(good.clone()), ..figures.clone() }, 1));

@@ -11,7 +11,7 @@ use super::pages::{self, PageFile, PlainTable};
 use super::rows::{Encoding, Rows};
 use super::schema::{self, Facts, Object, TableShape};
 use crate::export::ValueRef;
-use crate::hash::SetHasher;
+use crate::hash::{HashKey, SetHasher};
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
 use rusqlite::Connection;
@@ -43,7 +43,7 @@ pub(crate) struct Measured {
 
 /// Checks the file and counts and hashes everything in it. What is wrong with it is said of `original`: a copy is damaged
 /// when its original is.
-pub(crate) fn measure(path: &Path, original: &Path, hash_key: [u8; 32], progress: &dyn Progress) -> Result<Measured> {
+pub(crate) fn measure(path: &Path, original: &Path, hash_key: HashKey, progress: &dyn Progress) -> Result<Measured> {
     let connection = open_immutable(path)?;
     let objects = schema::objects(&connection, original)?;
     let facts = schema::facts(&connection, path)?;
@@ -109,7 +109,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(table: &Table, hash_key: [u8; 32]) -> Self {
+    fn new(table: &Table, hash_key: HashKey) -> Self {
         let indexes = table.indexes.as_ref().map_or(0, Vec::len);
         Self {
             hasher: SetHasher::new(hash_key),
@@ -184,7 +184,7 @@ struct Shared<'a> {
     original: &'a Path,
     encoding: Encoding,
     progress: &'a dyn Progress,
-    hash_key: [u8; 32],
+    hash_key: HashKey,
     /// Of this run alone: what entries come to is not kept.
     index_key: RandomState,
     tables: Vec<Table>,

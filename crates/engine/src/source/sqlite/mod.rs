@@ -76,7 +76,7 @@ impl SqliteSource {
             kind: EntryKind::File { size_bytes: Some(size) },
             metadata: captured.metadata.clone(),
         };
-        let mut image = ImageReader::new(file, &context.hash_key);
+        let mut image = ImageReader::new(file, context.hash_key);
         let mut content =
             Hinted { content: &mut image, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
         let bytes = stored(writer.write(&entry, Some(&mut content))?, Some(size))?;

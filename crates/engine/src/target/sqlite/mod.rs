@@ -234,7 +234,7 @@ impl Target for SqliteTarget {
         if is_json {
             rebuild::rebuild(content, &path, context.progress)?;
         } else {
-            self.image = Some(receive::receive(content, &path, &context.hash_key)?);
+            self.image = Some(receive::receive(content, &path, context.hash_key)?);
         }
         self.received = Some(entry.metadata.clone());
         Ok(())

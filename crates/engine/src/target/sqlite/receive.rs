@@ -1,6 +1,7 @@
 //! Writes a database file as it comes, and hashes it as it then lies there: a second thread reads back what has been written,
 //! a few pieces behind. Afterwards nobody waits for a whole file to be read once more.
 
+use crate::hash::HashKey;
 use crate::source::sqlite::image::Image;
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, bounded};
@@ -15,7 +16,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 const PIECES_BEHIND: usize = 16;
 
 /// Writes `content` to the empty file at `path` and returns what it came to.
-pub fn receive(content: impl Read, path: &Path, hash_key: &[u8; 32]) -> Result<Image> {
+pub fn receive(content: impl Read, path: &Path, hash_key: HashKey) -> Result<Image> {
     let writing = |cause| vault::error::from_io(format!("writing {}", path.display()), cause);
     let file = File::options().write(true).open(path).map_err(writing)?;
     let read_back = File::open(path).map_err(writing)?;
@@ -85,10 +86,10 @@ mod tests {
             let content: Vec<u8> = (0..length).map(|n| (n * 31 % 251) as u8).collect();
             File::create(&path).unwrap();
             let (head, rest) = content.split_at(length.min(16));
-            let image = receive(head.chain(rest), &path, &[3; 32]).unwrap();
+            let image = receive(head.chain(rest), &path, HashKey::default()).unwrap();
             assert!(std::fs::read(&path).unwrap() == content);
             let seal = |image: Image| image.seal(&DatabaseFigures::default()).unwrap();
-            assert_eq!(seal(image), seal(Image::of(&*content, &[3; 32]).unwrap()), "{length}");
+            assert_eq!(seal(image), seal(Image::of(&*content, HashKey::default()).unwrap()), "{length}");
         }
     }
 
@@ -103,7 +104,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         File::create(&path).unwrap();
-        let error = receive([7; 100].chain(Broken), &path, &[3; 32]).map(|_| ()).unwrap_err();
+        let error = receive([7; 100].chain(Broken), &path, HashKey::default()).map(|_| ()).unwrap_err();
         assert!(crate::chain(&error).contains("the archive is damaged"), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use vault::{
     Silent,
 };
 
-pub const HASH_KEY: [u8; 32] = [7; 32];
+pub const HASH_KEY: engine::hash::HashKey = engine::hash::HashKey::new([7; 32]);
 
 type Act = Box<dyn FnMut(&Entry) + Send + Sync>;
 

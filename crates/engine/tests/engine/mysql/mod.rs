@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use vault::transfer::{Content, EntryWriter, Outcome};
 use vault::{Committed, Entry, Progress, Result};
 
-pub const HASH_KEY: [u8; 32] = [7; 32];
+pub const HASH_KEY: engine::hash::HashKey = engine::hash::HashKey::new([7; 32]);
 
 /// A backup in memory.
 #[derive(Default, Clone)]

@@ -21,7 +21,7 @@ use testkit::postgres::Server;
 use vault::{Committed, Content, Entry, EntryWriter, Outcome, Progress, Silent};
 
 pub const TORTURE: &str = include_str!("torture.sql");
-const HASH_KEY: [u8; 32] = [9; 32];
+const HASH_KEY: engine::hash::HashKey = engine::hash::HashKey::new([9; 32]);
 
 /// Unpacks entries into a folder, as `tar -x` would.
 pub struct FolderWriter<'a> {

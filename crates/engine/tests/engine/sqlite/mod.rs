@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use vault::{Committed, Content, Entry, EntryWriter, Outcome, Progress, Silent};
 
-const HASH_KEY: [u8; 32] = [5; 32];
+const HASH_KEY: engine::hash::HashKey = engine::hash::HashKey::new([5; 32]);
 
 /// Keeps what it is given.
 #[derive(Default)]

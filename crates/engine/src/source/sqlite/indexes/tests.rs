@@ -1,6 +1,7 @@
 //! What the balance calls good, SQLite's `integrity_check` calls good; and sound indexes are not left to it.
 
 use super::*;
+use crate::hash::HashKey;
 use crate::source::sqlite::measure;
 use crate::source::sqlite::open::open_immutable;
 use crate::source::sqlite::pages::rows;
@@ -204,7 +205,7 @@ fn an_index_that_says_something_else_is_damage() {
             .unwrap();
         drop(connection);
         assert_eq!(opinion(&path, "quick_check"), "ok", "{name}");
-        let error = measure::measure(&path, &path, [0; 32], &Silent).err().unwrap();
+        let error = measure::measure(&path, &path, HashKey::default(), &Silent).err().unwrap();
         assert!(error.message().contains(expected), "{name}: {}", error.message());
     }
 }
