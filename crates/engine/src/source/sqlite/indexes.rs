@@ -13,9 +13,10 @@ use super::record::{Column, Values};
 use super::schema::{Object, TableShape};
 use crate::Result;
 use crate::export::ValueRef;
+use foldhash::quality::RandomState;
 use rusqlite::Connection;
 use std::cmp::Ordering;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::ops::Range;
 use vault::Progress;
 

@@ -14,10 +14,10 @@ use crate::export::ValueRef;
 use crate::hash::{HashKey, SetHasher};
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
+use foldhash::quality::RandomState;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::RandomState;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ pub(crate) fn measure(path: &Path, original: &Path, hash_key: HashKey, progress:
         encoding,
         progress,
         hash_key,
-        index_key: RandomState::new(),
+        index_key: RandomState::default(),
         queue: Mutex::new(plan(&connection, &tables)),
         tallies: tables.iter().map(|table| Mutex::new(Tally::new(table, hash_key))).collect(),
         findings: Mutex::new(Findings::default()),

@@ -16,7 +16,7 @@ use vault::Silent;
 fn balance(path: &Path) -> Option<bool> {
     let connection = open_immutable(path).ok()?;
     let objects = schema::objects(&connection, path).ok()?;
-    let key = RandomState::new();
+    let key = RandomState::default();
     let (file, mut weigher) = (PageFile::open(path)?, Weigher::new(&key));
     let mut even = true;
     for object in objects.iter().filter(|object| object.is_table()) {
