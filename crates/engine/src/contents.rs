@@ -1,8 +1,8 @@
 //! What a backup holds, and single files out of it.
 
-use crate::hash::HashKey;
 use crate::below::{Counted, take_apart};
 use crate::config::ComponentConfig;
+use crate::hash::HashKey;
 use crate::id::Id;
 use crate::locate::{self, Backup};
 use crate::manifest::Manifest;

@@ -230,7 +230,10 @@ mod tests {
         };
         let digits = "0123456789abcdef".repeat(4);
         assert_eq!(sum(&digits), "897ec177c405e83aa2b9a708fdaa9eea689b20db16c43ebbefefd574a5d4a31c");
-        assert_eq!(sum(&format!("{POLYVAL_PREFIX}{digits}")), "79a94195d3393b4663c67a1a606d9d3201000000000000000000000000000000");
+        assert_eq!(
+            sum(&format!("{POLYVAL_PREFIX}{digits}")),
+            "79a94195d3393b4663c67a1a606d9d3201000000000000000000000000000000"
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //!
 //! Invariant: whoever is alive holds a lock, and what is locked is left alone.
 
-use crate::hash::HashKey;
 use crate::catalog::backups::BackupRecord;
 use crate::catalog::restores::RestoreState;
+use crate::hash::HashKey;
 use crate::manifest::State;
 use crate::restore::journal::{Journal, Phase};
 use crate::restore::{discard, swap_all, targets};

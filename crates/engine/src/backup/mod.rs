@@ -11,9 +11,9 @@ mod job;
 
 pub use job::{Job, Request};
 
-use crate::hash::HashKey;
 use crate::below::Below;
 use crate::catalog::backups::{BackupRecord, ComponentSummary};
+use crate::hash::HashKey;
 use crate::manifest::{ComponentManifest, Format, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
 use crate::scratch::Scratch;

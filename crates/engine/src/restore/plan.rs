@@ -2,9 +2,9 @@
 
 use super::journal::{Journal, Phase};
 use super::stage::Staged;
-use crate::hash::HashKey;
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
+use crate::hash::HashKey;
 use crate::id::Id;
 use crate::locate::{self, Backup};
 use crate::manifest::{ComponentKind, ComponentManifest, Manifest, TableId};

@@ -3,9 +3,9 @@
 
 use super::journal::{Journal, Phase};
 use super::write_back;
-use crate::hash::HashKey;
 use crate::catalog::restores::{RestoreRecord, RestoreState};
 use crate::config::ComponentConfig;
+use crate::hash::HashKey;
 use crate::room::{Actor, Room};
 use crate::target::{Context, Place, Target};
 use crate::{Error, ErrorKind, Result, component};

@@ -7,8 +7,8 @@ pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
-use crate::hash::HashKey;
 use crate::Result;
+use crate::hash::HashKey;
 use crate::manifest::ComponentManifest;
 use jiff::Timestamp;
 use std::path::Path;

@@ -43,18 +43,20 @@ fn hash(object: &mut dyn ObjectReader) -> Result<[u8; 32]> {
     let (filled, to_hash) = sync_channel::<Vec<u8>>(1);
     let (hashed, to_fill) = sync_channel(2);
     thread::scope(|scope| {
-        let reading = scope.spawn(move || loop {
-            let mut buffer: Vec<u8> = to_fill.try_recv().unwrap_or_default();
-            buffer.resize(256 * 1024, 0);
-            match object.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(read) => {
-                    buffer.truncate(read);
-                    // Nobody takes it only when the hashing thread panics, which the scope hands on.
-                    let _ = filled.send(buffer);
+        let reading = scope.spawn(move || {
+            loop {
+                let mut buffer: Vec<u8> = to_fill.try_recv().unwrap_or_default();
+                buffer.resize(256 * 1024, 0);
+                match object.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(read) => {
+                        buffer.truncate(read);
+                        // Nobody takes it only when the hashing thread panics, which the scope hands on.
+                        let _ = filled.send(buffer);
+                    }
+                    Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                    Err(cause) => return Err(from_io("reading back the archive", cause)),
                 }
-                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-                Err(cause) => return Err(from_io("reading back the archive", cause)),
             }
         });
         let mut hasher = Sha256::new();

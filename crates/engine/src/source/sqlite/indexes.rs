@@ -1,6 +1,6 @@
 //! Whether the indexes of a table say what the table says, found in passing: each row adds what its entries would hash to,
 //! each entry takes its own hash away, and nothing may remain. SQLite's `integrity_check` looks every row up in every index
-//! instead, which is three quarters of its time; what else it does, `quick_check` does.
+//! instead, which is three quarters of its time. (What else it does: [`structure`](super::pages) and [`rules`](super::rules).)
 //!
 //! Invariant: an index that is found good holds exactly the entries of its table, in order, and no key twice where it is
 //! unique. A table of which that cannot be said is left to `integrity_check`, which has the last word either way.

@@ -9,6 +9,7 @@ use super::integrity::{self, Findings, Reach};
 use super::open::open_immutable;
 use super::pages::{self, PageFile, PlainTable};
 use super::rows::{Encoding, Rows};
+use super::rules::Rule;
 use super::schema::{self, Facts, Object, TableShape};
 use crate::export::ValueRef;
 use crate::hash::{HashKey, SetHasher};
@@ -39,6 +40,8 @@ const ROWS_PER_LOOK: u64 = 8192;
 pub(crate) struct Measured {
     pub(crate) figures: DatabaseFigures,
     pub(crate) findings: Findings,
+    /// The tables that SQLite was asked about; an empty name stands for the file as a whole.
+    pub(crate) asked: Vec<String>,
 }
 
 /// Checks the file and counts and hashes everything in it. What is wrong with it is said of `original`: a copy is damaged
@@ -58,9 +61,11 @@ pub(crate) fn measure(path: &Path, original: &Path, hash_key: HashKey, progress:
         progress,
         hash_key,
         index_key: RandomState::default(),
+        trees: trees(&objects, &tables),
         queue: Mutex::new(plan(&connection, &tables)),
         tallies: tables.iter().map(|table| Mutex::new(Tally::new(table, hash_key))).collect(),
         findings: Mutex::new(Findings::default()),
+        asked: Mutex::new(Vec::new()),
         tables,
     };
     std::thread::scope(|scope| {
@@ -77,9 +82,14 @@ pub(crate) fn measure(path: &Path, original: &Path, hash_key: HashKey, progress:
 /// A table, and what of it can be read past SQLite.
 struct Table {
     shape: TableShape,
+    root: i64,
     plain: Option<PlainTable>,
     /// `None` where only SQLite can check them.
     indexes: Option<Vec<PlainIndex>>,
+    /// What its values have to keep.
+    rules: Vec<Rule>,
+    /// What only SQLite can find out.
+    asks: Option<Reach>,
 }
 
 impl Table {
@@ -93,7 +103,13 @@ impl Table {
         let shape = schema::shape(connection, path, &object.name)?;
         let plain = PlainTable::new(&shape, object.root).filter(|_| encoding == Encoding::Utf8);
         let indexes = plain_indexes(connection, &shape, plain.as_ref(), objects);
-        Ok(Self { shape, plain, indexes })
+        let has_checks = object.sql.as_deref().is_some_and(|sql| sql.to_ascii_uppercase().contains("CHECK"));
+        let asks = match (&plain, &indexes) {
+            (Some(_), Some(_)) => (shape.strict || has_checks).then_some(Reach::Rows),
+            _ => Some(Reach::Everything),
+        };
+        let rules = Rule::of_row(&shape);
+        Ok(Self { shape, root: object.root, plain, indexes, rules, asks })
     }
 }
 
@@ -102,10 +118,8 @@ struct Tally {
     hasher: SetHasher,
     /// Of each index.
     balances: Vec<Balance>,
-    /// The balances say nothing: some rows or entries were not known.
-    is_unweighed: bool,
-    /// SQLite has checked the indexes.
-    is_checked: bool,
+    /// SQLite was asked for everything: the balances no longer matter.
+    is_asked: bool,
 }
 
 impl Tally {
@@ -114,18 +128,19 @@ impl Tally {
         Self {
             hasher: SetHasher::new(hash_key),
             balances: vec![Balance::default(); indexes],
-            is_unweighed: false,
-            is_checked: false,
+            is_asked: table.asks == Some(Reach::Everything),
         }
     }
 }
 
 /// One thing to do.
 enum Work {
-    Check,
-    /// By SQLite, with every index.
+    /// How the pages hang together.
+    Structure,
+    /// By SQLite.
     CheckTable {
         table: usize,
+        reach: Reach,
     },
     ForeignKeys,
     Rows {
@@ -140,9 +155,9 @@ enum Work {
 
 /// The whole work, longest and indivisible first.
 fn plan(connection: &Connection, tables: &[Table]) -> VecDeque<Work> {
-    let mut queue = VecDeque::from([Work::Check]);
-    let unknown = tables.iter().enumerate().filter(|(_, table)| table.indexes.is_none());
-    queue.extend(unknown.map(|(table, _)| Work::CheckTable { table }));
+    let mut queue = VecDeque::from([Work::Structure]);
+    let asks = tables.iter().enumerate().filter_map(|(table, found)| Some((table, found.asks?)));
+    queue.extend(asks.map(|(table, reach)| Work::CheckTable { table, reach }));
     for (at, table) in tables.iter().enumerate() {
         match rowid_range(connection, &table.shape) {
             Some((low, high)) => {
@@ -155,6 +170,16 @@ fn plan(connection: &Connection, tables: &[Table]) -> VecDeque<Work> {
     }
     queue.push_back(Work::ForeignKeys);
     queue
+}
+
+/// The roots of all b-trees; `None` where there are virtual tables, whose modules SQLite asks.
+fn trees(objects: &[Object], tables: &[Table]) -> Option<Vec<(u32, bool)>> {
+    let has_rowids = |root| tables.iter().any(|table| table.root == root && !table.shape.without_rowid);
+    let roots = objects.iter().map(|object| object.root).filter(|&root| root != 0);
+    let trees = roots.map(|root| Some((u32::try_from(root).ok()?, has_rowids(root))));
+    // The schema's own is the first page.
+    let trees = std::iter::once(Some((1, true))).chain(trees);
+    if objects.iter().any(Object::is_virtual_table) { None } else { trees.collect() }
 }
 
 /// The smallest and largest row id; `None` where the table is read as a whole anyway.
@@ -188,9 +213,12 @@ struct Shared<'a> {
     /// Of this run alone: what entries come to is not kept.
     index_key: RandomState,
     tables: Vec<Table>,
+    /// Every b-tree, and whether it is one with row ids. `None`: there is more than b-trees.
+    trees: Option<Vec<(u32, bool)>>,
     queue: Mutex<VecDeque<Work>>,
     tallies: Vec<Mutex<Tally>>,
     findings: Mutex<Findings>,
+    asked: Mutex<Vec<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,8 +233,8 @@ impl Shared<'_> {
             let work = lock(&self.queue).pop_front();
             let done = match work {
                 None => return Ok(()),
-                Some(Work::Check) => self.check(&connection),
-                Some(Work::CheckTable { table }) => self.check_table(&connection, table),
+                Some(Work::Structure) => self.check_structure(&connection, pages.as_ref()),
+                Some(Work::CheckTable { table, reach }) => self.check_table(&connection, table, reach),
                 Some(Work::ForeignKeys) => {
                     let warnings = integrity::foreign_keys(&connection);
                     lock(&self.findings).warnings.extend(warnings);
@@ -222,29 +250,46 @@ impl Shared<'_> {
         }
     }
 
-    fn check(&self, connection: &Connection) -> Result<()> {
+    fn check_structure(&self, connection: &Connection, pages: Option<&PageFile>) -> Result<()> {
+        let is_sound = match (pages, &self.trees) {
+            (Some(pages), Some(trees)) => pages::is_sound(pages, trees),
+            _ => false,
+        };
+        if is_sound { Ok(()) } else { self.check_all(connection) }
+    }
+
+    fn check_all(&self, connection: &Connection) -> Result<()> {
+        lock(&self.asked).push(String::new());
         let shapes = self.tables.iter().map(|table| &table.shape);
         let (found, reach) = integrity::check(connection, self.original, shapes)?;
         lock(&self.findings).join(found);
         if reach == Reach::Everything {
-            self.tallies.iter().for_each(|tally| lock(tally).is_checked = true);
+            self.tallies.iter().for_each(|tally| lock(tally).is_asked = true);
         }
         Ok(())
     }
 
-    fn check_table(&self, connection: &Connection, table: usize) -> Result<()> {
-        let found = integrity::check_table(connection, self.original, &self.tables[table].shape.name)?;
+    fn check_table(&self, connection: &Connection, table: usize, reach: Reach) -> Result<()> {
+        let name = &self.tables[table].shape.name;
+        lock(&self.asked).push(name.clone());
+        let found = integrity::check_table(connection, self.original, name, reach)?;
         lock(&self.findings).join(found);
         Ok(())
     }
 
-    /// Whatever was found out of balance, or not at all, SQLite has the last word on.
+    /// Leaves a table to SQLite after all: something in it was not known, or broke a rule.
+    fn ask(&self, table: usize, tally: &mut Tally) {
+        if !std::mem::replace(&mut tally.is_asked, true) {
+            lock(&self.queue).push_front(Work::CheckTable { table, reach: Reach::Everything });
+        }
+    }
+
+    /// What was found out of balance, SQLite has the last word on.
     fn settle(&self, connection: &Connection) -> Result<()> {
         for (at, tally) in self.tallies.iter().enumerate() {
-            let Tally { balances, is_unweighed, is_checked, .. } = &*lock(tally);
-            let even = balances.iter().all(|balance| balance.is_even());
-            if !balances.is_empty() && !is_checked && (*is_unweighed || !even) {
-                self.check_table(connection, at)?;
+            let tally = lock(tally);
+            if !tally.is_asked && !tally.balances.iter().all(|balance| balance.is_even()) {
+                self.check_table(connection, at, Reach::Everything)?;
             }
         }
         Ok(())
@@ -257,7 +302,8 @@ impl Shared<'_> {
         table: usize,
         between: Option<(i64, i64)>,
     ) -> Result<()> {
-        let mut rows = RowHasher::new(self, self.tables[table].indexes.as_deref().unwrap_or_default());
+        let found = &self.tables[table];
+        let mut rows = RowHasher::new(self, found.indexes.as_deref().unwrap_or_default(), &found.rules);
         let known = match (pages, &self.tables[table].plain) {
             (Some(pages), Some(plain)) => {
                 let all = between.unwrap_or((i64::MIN, i64::MAX));
@@ -266,7 +312,7 @@ impl Shared<'_> {
             _ => false,
         };
         if !known {
-            rows = RowHasher::new(self, &[]);
+            rows = RowHasher::new(self, &[], &[]);
             Rows::new(self.original, &self.tables[table].shape, self.encoding).for_each(
                 connection,
                 between,
@@ -276,7 +322,9 @@ impl Shared<'_> {
         let mut tally = lock(&self.tallies[table]);
         tally.hasher.join(&rows.hasher);
         tally.balances.iter_mut().zip(rows.balances).for_each(|(sum, part)| sum.join(part));
-        tally.is_unweighed |= !known;
+        if !known || rows.broke_rule {
+            self.ask(table, &mut tally);
+        }
         Ok(())
     }
 
@@ -289,7 +337,7 @@ impl Shared<'_> {
         let mut tally = lock(&self.tallies[table]);
         match balance {
             Some(balance) => tally.balances[index].join(balance),
-            None => tally.is_unweighed = true,
+            None => self.ask(table, &mut tally),
         }
         Ok(())
     }
@@ -319,7 +367,8 @@ impl Shared<'_> {
             lines.sort();
             lines.dedup();
         }
-        Measured { figures, findings }
+        let asked = self.asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Measured { figures, findings, asked }
     }
 }
 
@@ -330,18 +379,22 @@ struct RowHasher<'a> {
     /// Where each value stands in `encoded`.
     places: Vec<Range<usize>>,
     indexes: &'a [PlainIndex],
+    rules: &'a [Rule],
+    broke_rule: bool,
     balances: Vec<Balance>,
     weigher: Weigher<'a>,
     progress: &'a dyn Progress,
 }
 
 impl<'a> RowHasher<'a> {
-    fn new(shared: &'a Shared<'_>, indexes: &'a [PlainIndex]) -> Self {
+    fn new(shared: &'a Shared<'_>, indexes: &'a [PlainIndex], rules: &'a [Rule]) -> Self {
         Self {
             hasher: SetHasher::new(shared.hash_key),
             encoded: Vec::new(),
             places: Vec::new(),
             indexes,
+            rules,
+            broke_rule: false,
             balances: vec![Balance::default(); indexes.len()],
             weigher: Weigher::new(&shared.index_key),
             progress: shared.progress,
@@ -353,6 +406,7 @@ impl<'a> RowHasher<'a> {
         self.places.clear();
         for value in values {
             let start = self.encoded.len();
+            self.broke_rule |= self.rules.get(self.places.len()).is_some_and(|rule| !rule.is_kept_by(&value));
             encode(&mut self.encoded, value);
             self.places.push(start..self.encoded.len());
         }

@@ -1,6 +1,6 @@
 //! Reads `sqlite` components.
 //!
-//! `capture` takes a consistent private copy; everything else happens on that copy: SQLite's integrity check, the figures
+//! `capture` takes a consistent private copy; everything else happens on that copy: the check of its integrity, the figures
 //! and the export, side by side. So the application is disturbed for the time of one copy and no longer, and the figures
 //! are those of exactly the bytes that are stored. The price is room for a second database in the scratch folder.
 //!
@@ -19,6 +19,7 @@ mod pages;
 mod query;
 mod record;
 mod rows;
+mod rules;
 pub(crate) mod schema;
 pub(crate) mod turn;
 
@@ -139,7 +140,8 @@ impl Source for SqliteSource {
         });
         // A damaged database explains a failed export, not the other way round.
         let within = |error: Error| error.within(format_args!("component {}", self.name));
-        let Measured { mut figures, mut findings } = measured.map_err(within)?;
+        let Measured { mut figures, mut findings, asked } = measured.map_err(within)?;
+        tracing::debug!(component = self.name, tables = ?asked, "checked by SQLite itself");
         let (bytes, image) = written.map_err(within)?;
         let sealed = image.map(|image| image.seal(&figures)).transpose();
         figures.image_seal =

@@ -7,9 +7,11 @@
 //! Only for files that nobody writes and nobody in this process has locked: closing a file gives up its POSIX locks.
 
 mod index;
+mod structure;
 mod table;
 
 pub(super) use index::entries;
+pub(super) use structure::is_sound;
 pub(super) use table::{PlainTable, rows};
 
 use super::record::Column;
@@ -110,6 +112,7 @@ enum Kind {
 }
 
 /// A page of a b-tree.
+#[derive(Clone, Copy)]
 struct Page<'a> {
     bytes: &'a [u8],
     /// Where its header starts: the first page begins with that of the file.
@@ -211,9 +214,10 @@ pub fn fuzz(bytes: &[u8]) {
         return;
     }
     let Some(file) = PageFile::new(file) else { return };
+    is_sound(&file, &[(1, true), (2, false), (3, true)]);
     for root in 1..=3 {
         let columns = vec![Column::AsStored, Column::Real, Column::RowId];
-        let table = PlainTable { root, columns, hidden_rowid: root == 2 };
+        let table = PlainTable { root, columns, null_defaults_from: 2, hidden_rowid: root == 2 };
         let mut value_bytes = 0;
         let read = rows(&file, &table, (-1000, i64::MAX), |values| {
             values.for_each(|value| {

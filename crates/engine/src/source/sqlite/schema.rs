@@ -40,6 +40,10 @@ pub(crate) struct TableShape {
     pub(crate) name: String,
     /// Columns that hold values of their own, in order: name and declared type.
     pub(crate) columns: Vec<(String, String)>,
+    /// Which of these were declared NOT NULL.
+    pub(crate) not_null: Vec<bool>,
+    /// From here on no column has a default: one that was added after a row is NULL in it.
+    pub(crate) null_defaults_from: usize,
     /// Columns computed from others.
     pub(crate) generated: Vec<String>,
     /// Columns of the primary key, in its order.
@@ -102,18 +106,35 @@ fn read_shape(connection: &Connection, name: &str) -> rusqlite::Result<TableShap
             Ok((row.get(0)?, row.get(1)?))
         })?;
     let mut statement =
-        connection.prepare("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
+        connection.prepare("SELECT name, type, pk, hidden, \"notnull\", dflt_value IS NULL FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
     let rows = statement.query_map([name], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+        let (name, declared_type): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((
+            name,
+            declared_type,
+            row.get::<_, i64>(2)?,
+            row.get::<_, i64>(3)?,
+            row.get::<_, bool>(4)?,
+            row.get::<_, bool>(5)?,
+        ))
     })?;
-    let (mut columns, mut generated, mut key, mut names) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
+    let (mut columns, mut not_null, mut generated, mut key) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut null_defaults_from) = (HashSet::new(), 0);
     for row in rows {
-        let (name, declared_type, key_position, hidden) = row?;
+        let (name, declared_type, key_position, hidden, is_not_null, null_default) = row?;
         names.insert(name.to_ascii_lowercase());
         if key_position > 0 {
             key.push((key_position, name.clone()));
         }
-        if hidden == 0 { columns.push((name, declared_type)) } else { generated.push(name) }
+        if hidden == 0 {
+            columns.push((name, declared_type));
+            not_null.push(is_not_null);
+            if !null_default {
+                null_defaults_from = columns.len();
+            }
+        } else {
+            generated.push(name);
+        }
     }
     key.sort();
     let primary_key = key.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
@@ -123,6 +144,8 @@ fn read_shape(connection: &Connection, name: &str) -> rusqlite::Result<TableShap
     Ok(TableShape {
         name: name.to_owned(),
         columns,
+        not_null,
+        null_defaults_from,
         generated,
         primary_key,
         without_rowid,

@@ -144,7 +144,7 @@ impl SqliteTarget {
         {
             return Ok(expected.clone());
         }
-        let Measured { figures, findings } = measure(path, path, context.hash_key, context.progress)?;
+        let Measured { figures, findings, .. } = measure(path, path, context.hash_key, context.progress)?;
         findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
         Ok(figures)
     }

@@ -1,7 +1,7 @@
 //! Reads the rows of ordinary tables from their pages.
 //!
-//! A table without row ids, with generated columns, with UTF-16 text, or with rows older than one of its columns is left to
-//! SQLite.
+//! A table without row ids, with generated columns, with UTF-16 text, or with rows older than one of its columns that has
+//! a default is left to SQLite.
 
 use super::super::record::{self, Column, Values, varint};
 use super::super::schema::TableShape;
@@ -12,6 +12,8 @@ use crate::Result;
 pub(in super::super) struct PlainTable {
     pub(super) root: u32,
     pub(super) columns: Vec<Column>,
+    /// From here on a row may lack columns, which are NULL then.
+    pub(super) null_defaults_from: usize,
     pub(super) hidden_rowid: bool,
 }
 
@@ -28,6 +30,7 @@ impl PlainTable {
         Some(Self {
             root: u32::try_from(root).ok()?,
             columns: shape.columns.iter().map(column).collect(),
+            null_defaults_from: shape.null_defaults_from,
             hidden_rowid: !shape.rowid_is_column,
         })
     }
@@ -105,9 +108,9 @@ impl<F: FnMut(&mut Values<'_>) -> Result<()>> Walk<'_, F> {
             }
             let record = payload.whole(file, overflow, spilled).ok_or(Stop::NotKnown)?;
             let values = Values::new(&table.columns, table.hidden_rowid, rowid, record);
-            let mut values = values.ok_or(Stop::NotKnown)?;
+            let mut values = values.ok_or(Stop::NotKnown)?.or_null(table.null_defaults_from);
             row(&mut values).map_err(Stop::Failed)?;
-            if values.is_incomplete {
+            if !values.is_finished() {
                 return Err(Stop::NotKnown);
             }
         }

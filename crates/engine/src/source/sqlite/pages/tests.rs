@@ -123,13 +123,17 @@ fn what_is_not_plain_is_left_to_sqlite() {
          CREATE TABLE generated (a, b AS (a + 1)); INSERT INTO generated VALUES (1);
          CREATE TABLE later (a); INSERT INTO later VALUES (1); ALTER TABLE later ADD COLUMN b DEFAULT 'x';
          CREATE TABLE taken (rowid, _rowid_, oid); INSERT INTO taken VALUES (1, 2, 3);
-         CREATE TABLE plain (a); INSERT INTO plain VALUES (1);",
+         CREATE TABLE plain (a); INSERT INTO plain VALUES (1);
+         CREATE TABLE empty_later (a, b DEFAULT 1); INSERT INTO empty_later VALUES (1, 2);
+         ALTER TABLE empty_later ADD COLUMN c; ALTER TABLE empty_later ADD COLUMN d REAL;",
     );
     for table in ["no_rowid", "generated", "later", "taken"] {
         let (from_pages, through_sqlite) = both(&path, table, None);
         assert!(from_pages.is_none() && through_sqlite.len() == 1, "{table}");
     }
     assert!(both(&path, "plain", None).0.is_some());
+    let (from_pages, through_sqlite) = both(&path, "empty_later", None);
+    assert_eq!(from_pages, Some(through_sqlite), "columns that were added later, without a default");
 }
 
 /// Nothing that a file holds makes the reader panic, hang or take more memory than the file has bytes.
