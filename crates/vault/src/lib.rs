@@ -14,6 +14,7 @@ pub mod entry;
 pub mod envelope;
 pub mod error;
 pub mod key;
+mod priority;
 pub mod progress;
 pub mod repository;
 pub mod store;

@@ -3,16 +3,11 @@
 //!
 //! Invariant: at most `depth` jobs are under way or waiting to be taken out. Dropping either end stops the other and the
 //! threads between.
-//!
-//! The workers give way to the threads at both ends, and to work that cannot be divided: a database's integrity check, one
-//! thread's alone, otherwise outlasts everything else.
 
+use crate::priority::give_way;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::thread;
-
-/// Added to the niceness of the workers; takes them to a third of a processor's time where others want it.
-const WORKER_NICENESS: i32 = 5;
 
 /// Where jobs go in.
 pub(super) struct Input<J, R> {
@@ -46,8 +41,7 @@ where
         let jobs = jobs_out.clone();
         let mut work = make_worker();
         thread::Builder::new().name("compression".to_owned()).spawn(move || {
-            // Where the system does not allow it, the work takes longer.
-            let _ = rustix::process::nice(WORKER_NICENESS);
+            give_way();
             for (job, reply) in jobs {
                 // Nobody waits for the result any more when the output was dropped; the jobs end then too.
                 let _ = reply.send(work(job));

@@ -11,6 +11,7 @@
 
 use super::packer::{Compressor, FullPack, OpenPack};
 use crate::error::{Error, ErrorKind, Result};
+use crate::priority::give_way;
 use crate::progress::Progress;
 use crate::repository::blobs;
 use crate::repository::crypto::{Nonces, fill_random};
@@ -155,7 +156,10 @@ impl Pipeline {
         for _ in 0..shared.options.threads + WAITING_WORKERS {
             let mut worker = Worker::new(Arc::clone(&shared))?;
             let (batches, named, buffers) = (batches.clone(), named_in.clone(), buffers_in.clone());
-            pipeline.workers.push(spawn("repository worker", move || worker.run(&batches, &named, &buffers))?);
+            pipeline.workers.push(spawn("repository worker", move || {
+                give_way();
+                worker.run(&batches, &named, &buffers);
+            })?);
         }
         pipeline.batches = Some(batches_in);
         Ok(pipeline)
