@@ -56,7 +56,7 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
         Ok(Self { compression, piece: Vec::new(), pages: false, pool, input: Some(input), sink: Some(sink) })
     }
 
-    /// Whether what follows are the pages of a database: zstd has parameters for them.
+    /// Whether what follows are the pages of a database, which zstd compresses at a level of their own.
     pub fn pages(&mut self, pages: bool) -> Result<()> {
         if pages != self.pages {
             self.end_piece()?;

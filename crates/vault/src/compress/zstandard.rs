@@ -8,7 +8,7 @@ use super::read::damaged;
 use super::write::Kind;
 use crate::error::{Error, Result};
 use std::io::{self, Cursor, Read};
-use zstd::zstd_safe::{CParameter, Strategy};
+use zstd::zstd_safe::CParameter;
 
 /// Magic number of a frame.
 pub(super) const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -22,11 +22,9 @@ pub(super) const MARK_BYTES: usize = 20;
 /// A negative level so far down that only long repetitions are still found.
 const STORING_LEVEL: i32 = -100;
 
-/// At zstd's default level, pages of a database are compressed with the `fast` strategy, a table as large as the level's own
-/// and matches of at least this many bytes. Their rows repeat each other soon or not at all: a second table finds one
-/// hundredth more, and takes a quarter of the time. (Of program code it finds four, of binaries five: they get it.)
-const PAGES_PARAMETERS: [CParameter; 3] =
-    [CParameter::Strategy(Strategy::ZSTD_fast), CParameter::HashLog(17), CParameter::MinMatch(6)];
+/// Where nobody chose a level, pages of a database are compressed at this one: level 3 would look for matches in a second
+/// table, find three hundredths more (in program code seven, in binaries five: they get it), and take a third longer.
+const PAGES_LEVEL: i32 = 2;
 
 /// Compresses one frame.
 pub(super) struct FrameWriter {
@@ -45,12 +43,8 @@ impl FrameWriter {
             io::Result::Ok(compressor)
         };
         let level = i32::from(level.clamp(1, 19));
-        let pages = (level == zstd::DEFAULT_COMPRESSION_LEVEL).then(|| {
-            let mut pages = compressor(level)?;
-            PAGES_PARAMETERS.into_iter().try_for_each(|parameter| pages.set_parameter(parameter))?;
-            io::Result::Ok(pages)
-        });
-        Ok(Self { compressor: compressor(level)?, pages: pages.transpose()?, storing: compressor(STORING_LEVEL)? })
+        let pages = (level == zstd::DEFAULT_COMPRESSION_LEVEL).then(|| compressor(PAGES_LEVEL)).transpose()?;
+        Ok(Self { compressor: compressor(level)?, pages, storing: compressor(STORING_LEVEL)? })
     }
 
     /// Appends a frame to `made`.

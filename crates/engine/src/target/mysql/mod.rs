@@ -53,6 +53,8 @@ pub struct MysqlTarget {
     connections: usize,
     content_hash_bytes_max: Option<u64>,
     beside: Option<Beside>,
+    /// The new database did not exist before.
+    is_ours: bool,
     only: Option<Vec<String>>,
     /// Keys of these tables to others: made when they are live.
     keys: Vec<Key>,
@@ -88,6 +90,7 @@ impl MysqlTarget {
             connections: settings.connections.unwrap_or(2) as usize,
             content_hash_bytes_max: settings.content_hash_bytes_max,
             beside,
+            is_ours: false,
             only: None,
             keys: Vec::new(),
             schema: None,
@@ -136,6 +139,7 @@ impl MysqlTarget {
                 "Name a database that does not exist yet, or an empty one.",
             ));
         }
+        self.is_ours = !exists(&mut session, &filled.database)?;
         make::tables(&mut session, &schema, &filled.database)?;
         self.loaders = Some(Loaders::start(&filled, self.connections)?);
         self.schema = Some(schema);
@@ -257,6 +261,10 @@ impl Target for MysqlTarget {
         drop(self.loaders.take());
         match &self.beside {
             Some(beside) => swap::discard(&self.address, beside, context),
+            None if self.is_ours => {
+                let mut session = Session::connect(&self.address)?;
+                session.execute(&format!("DROP DATABASE IF EXISTS {}", quote_name(&self.address.database)))
+            }
             None => Ok(()),
         }
     }

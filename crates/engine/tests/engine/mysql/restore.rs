@@ -79,7 +79,24 @@ fn a_database_that_holds_something_is_no_place_for_a_copy() {
     let plan = target.inspect(&context(&vault::Silent), &manifest).unwrap();
     assert!(plan.obstacles[0].contains("1 tables or views"), "{:?}", plan.obstacles);
     assert_eq!(fill(&mut target, &kept).unwrap_err().kind(), ErrorKind::Refused);
+    target.discard(&context(&vault::Silent)).unwrap();
     assert_eq!(server.sql("occupied", "SELECT COUNT(*) FROM a"), "2");
+}
+
+#[test]
+fn a_new_database_that_is_given_up_is_dropped_and_one_that_was_there_is_not() {
+    let server = Server::shared();
+    let (_, kept) = small(server, "given_up");
+    server.fresh("given_up_there");
+    for (name, left) in [("given_up_copy", "0"), ("given_up_there", "1")] {
+        let url = server.url(name);
+        let mut target = MysqlTarget::new("database", &settings(&url), &Place::Database { url: url.clone() }).unwrap();
+        fill(&mut target, &kept).unwrap();
+        assert_eq!(server.sql(name, "SELECT COUNT(*) FROM a"), "2");
+        target.discard(&context(&vault::Silent)).unwrap();
+        let count = format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '{name}'");
+        assert_eq!(server.sql("given_up", &count), left, "{name}");
+    }
 }
 
 #[test]
