@@ -1,6 +1,6 @@
 //! A small tool on the repository engine: what `strongroom` does with a plan around it, here by hand and for measuring.
 //!
-//! `repository init|backup|restore|list|check|prune|forget REPOSITORY [FOLDER|FILE|SNAPSHOT…]`, the key in `REPOSITORY_KEY`.
+//! `repository init|backup|restore|list|check|prune|forget|keep REPOSITORY [FOLDER|FILE|SNAPSHOT…|COUNT]`, the key in `REPOSITORY_KEY`.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -53,13 +53,21 @@ fn main() -> Result<()> {
             }
             writeln!(out, "{} blobs in {} packs, sound: {}", report.blobs, report.packs, report.is_sound())?;
         }
-        ("prune", []) => {
-            let plan = repository.prune_plan(&PruneOptions { wait: Duration::ZERO, ..PruneOptions::default() })?;
-            writeln!(out, "{:?}", repository.prune(&plan, &Silent)?)?;
+        ("prune", []) => prune(&repository, &mut out)?,
+        ("keep", [count]) => {
+            let snapshots = repository.snapshots()?;
+            let old = snapshots.iter().rev().skip(count.parse()?).map(|snapshot| snapshot.id).collect::<Vec<_>>();
+            repository.forget(&old)?;
+            prune(&repository, &mut out)?;
         }
         _ => return Err(format!("{command} is unknown or has other arguments").into()),
     }
     Ok(())
+}
+
+fn prune(repository: &Repository, out: &mut impl Write) -> Result<()> {
+    let plan = repository.prune_plan(&PruneOptions { wait: Duration::ZERO, ..PruneOptions::default() })?;
+    Ok(writeln!(out, "{:?}", repository.prune(&plan, &Silent)?)?)
 }
 
 fn now() -> Timestamp {
