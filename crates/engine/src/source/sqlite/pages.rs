@@ -237,4 +237,4 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -45,9 +45,8 @@ const ANY: Rule = Rule { not_null: false, affinity: Affinity::Blob };
 impl Rule {
     /// For each value of a row, the hidden row id first where there is one.
     pub(super) fn of_row(shape: &TableShape) -> Vec<Self> {
-        let is_rowid = |name: &str| shape.rowid_is_column && shape.primary_key.first().is_some_and(|key| key == name);
         let columns = shape.columns.iter().zip(&shape.not_null).map(|((name, declared), &not_null)| {
-            if is_rowid(name) { ANY } else { Self { not_null, affinity: Affinity::of(declared) } }
+            if shape.is_rowid(name) { ANY } else { Self { not_null, affinity: Affinity::of(declared) } }
         });
         shape.hidden_rowid().map(|_| ANY).into_iter().chain(columns).collect()
     }

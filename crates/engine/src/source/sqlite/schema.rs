@@ -57,6 +57,11 @@ pub(crate) struct TableShape {
 }
 
 impl TableShape {
+    /// Whether this column is the row id under another name.
+    pub(crate) fn is_rowid(&self, column: &str) -> bool {
+        self.rowid_is_column && self.primary_key.first().is_some_and(|key| key == column)
+    }
+
     /// The row id's name where no column holds it: it has to be kept beside the columns.
     pub(crate) fn hidden_rowid(&self) -> Option<&'static str> {
         self.rowid.filter(|_| !self.rowid_is_column)

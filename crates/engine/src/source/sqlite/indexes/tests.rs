@@ -5,6 +5,7 @@ use crate::hash::HashKey;
 use crate::source::sqlite::measure;
 use crate::source::sqlite::open::open_immutable;
 use crate::source::sqlite::pages::rows;
+use crate::source::sqlite::pages::tests::database;
 use crate::source::sqlite::schema;
 use proptest::prelude::*;
 use rusqlite::params_from_iter;
@@ -50,12 +51,6 @@ fn opinion(path: &Path, pragma: &str) -> String {
         statement.query_map([], |row| row.get(0))?.collect()
     };
     read().map_or_else(|cause| cause.to_string(), |lines| lines.join("; "))
-}
-
-fn database(path: &Path, script: &str) -> Connection {
-    let connection = Connection::open(path).unwrap();
-    connection.execute_batch(script).unwrap();
-    connection
 }
 
 fn values() -> impl Strategy<Value = Value> {

@@ -23,9 +23,8 @@ impl PlainTable {
         if shape.without_rowid || shape.rowid.is_none() || !shape.generated.is_empty() {
             return None;
         }
-        let is_rowid = |name: &str| shape.rowid_is_column && shape.primary_key.first().is_some_and(|key| key == name);
         let column = |(name, declared): &(String, String)| {
-            if is_rowid(name) { Column::RowId } else { record::column(declared) }
+            if shape.is_rowid(name) { Column::RowId } else { record::column(declared) }
         };
         Some(Self {
             root: u32::try_from(root).ok()?,

@@ -45,7 +45,7 @@ fn both(path: &Path, name: &str, between: Option<(i64, i64)>) -> (Option<Read>, 
     (from_pages, through_sqlite)
 }
 
-fn database(path: &Path, script: &str) -> Connection {
+pub(in super::super) fn database(path: &Path, script: &str) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(script).unwrap();
     connection
