@@ -22,7 +22,7 @@ pub(super) const MARK_BYTES: usize = 20;
 /// A negative level so far down that only long repetitions are still found.
 const STORING_LEVEL: i32 = -100;
 
-/// Where nobody chose a level, pages of a database are compressed at this one: level 3 would look for matches in a second
+/// At the default level, pages of a database are compressed at this one: level 3 itself would look for matches in a second
 /// table, find three hundredths more (in program code seven, in binaries five: they get it), and take a third longer.
 const PAGES_LEVEL: i32 = 2;
 

@@ -112,11 +112,11 @@ fn copy_online(live: &Path, copy: &Path, busy_timeout: Duration) -> std::result:
     let raw = File::open(live).map_err(|cause| Error::io(format_args!("opening {}", live.display()), cause));
     let raw = raw.map_err(Failure::Other)?;
     let source = open_live(live, busy_timeout).map_err(Failure::Other)?;
-    let copied = match locked::copy(&source, &raw, copy, busy_timeout).map_err(Failure::Other)? {
+    let copied = match locked::copy(live, &source, &raw, copy, busy_timeout).map_err(Failure::Other)? {
         Attempt::Copied => Ok(true),
         Attempt::Locked => Ok(false),
         Attempt::Refused(cause) => Err(cause),
-        Attempt::NotInRollbackMode => {
+        Attempt::NotTheFile => {
             let mut target = create_scratch(copy).map_err(Failure::Other)?;
             source.execute_batch("COMMIT").and_then(|()| copy_pages(&source, &mut target, busy_timeout))
         }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use rusqlite::{Connection, ErrorCode};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// What became of it.
 pub(super) enum Attempt {
     Copied,
-    /// In WAL mode the newest pages are not in the file.
-    NotInRollbackMode,
+    /// The file alone is not the database: in WAL mode the newest pages are not in it, or another took its place.
+    NotTheFile,
     /// The lock could not be had in time.
     Locked,
     Refused(rusqlite::Error),
@@ -31,16 +31,17 @@ pub(super) enum Attempt {
 
 /// Copies `live` to `copy`, which must not exist. `raw` is the same file as `source`, opened before it, and has to be closed
 /// after it: closing gives up the lock.
-pub(super) fn copy(source: &Connection, raw: &File, copy: &Path, timeout: Duration) -> Result<Attempt> {
+pub(super) fn copy(live: &Path, source: &Connection, raw: &File, copy: &Path, timeout: Duration) -> Result<Attempt> {
     match lock(source, timeout) {
         Ok(true) => {}
         Ok(false) => return Ok(Attempt::Locked),
         Err(cause) => return Ok(Attempt::Refused(cause)),
     }
     let copying = |cause| Error::io(format_args!("copying a database to {}", copy.display()), cause);
-    // Under the lock nobody changes the mode.
-    if !is_in_rollback_mode(raw).map_err(copying)? {
-        return Ok(Attempt::NotInRollbackMode);
+    // Under the lock nobody changes the mode. And the lock is on this file: whoever had replaced it between both openings
+    // would be seen.
+    if !is_at(raw, live).map_err(copying)? || !is_in_rollback_mode(raw).map_err(copying)? {
+        return Ok(Attempt::NotTheFile);
     }
     let target = File::create_new(copy).map_err(copying)?;
     copy_all(raw, &target).map_err(copying)?;
@@ -60,6 +61,12 @@ fn lock(source: &Connection, timeout: Duration) -> rusqlite::Result<bool> {
             Err(cause) => return Err(cause),
         }
     }
+}
+
+/// Whether an open file is the one that the path names.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, named) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
 fn is_busy(cause: &rusqlite::Error) -> bool {
@@ -108,6 +115,21 @@ fn copy_range(from: &File, to: &File, mut at: u64, end: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_meanwhile_is_not_copied_as_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [live, other, target] = ["live.db", "other.db", "copy.db"].map(|name| folder.path().join(name));
+        for path in [&live, &other] {
+            Connection::open(path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        }
+        let raw = File::open(&live).unwrap();
+        let attempt = || copy(&live, &Connection::open(&live).unwrap(), &raw, &target, Duration::ZERO).unwrap();
+        assert!(matches!(attempt(), Attempt::Copied) && target.exists());
+        std::fs::remove_file(&target).unwrap();
+        std::fs::rename(&other, &live).unwrap();
+        assert!(matches!(attempt(), Attempt::NotTheFile) && !target.exists());
+    }
 
     #[test]
     fn a_file_of_any_length_is_copied_whole() {
