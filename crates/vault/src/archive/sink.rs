@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::{ObjectInfo, ObjectWriter, Store};
 use crate::transfer::Committed;
+use std::fs::File;
 use std::io::{self, Write};
 
 /// The way from content to a committed object.
@@ -46,6 +47,21 @@ impl<'a> ArchiveSink<'a> {
     /// The manifest begins here.
     pub(crate) fn mark(&mut self) -> Result<()> {
         self.writer.mark()
+    }
+
+    /// What follows is compressed and kept back in `spool` until its head is known.
+    pub(crate) fn hold(&mut self, spool: File) -> Result<()> {
+        self.writer.hold(spool)
+    }
+
+    /// Writes `head` and what was held back.
+    pub(crate) fn release(&mut self, head: &[u8]) -> Result<()> {
+        self.writer.release(head)
+    }
+
+    /// Forgets what was held back.
+    pub(crate) fn discard(&mut self) -> Result<()> {
+        self.writer.discard()
     }
 
     pub(crate) fn finish(self) -> Result<Committed> {

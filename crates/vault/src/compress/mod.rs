@@ -10,6 +10,7 @@
 //! bytes.
 
 mod gzip;
+mod in_order;
 mod ordered;
 mod pool;
 mod read;

@@ -1,19 +1,16 @@
 //! The compressing half: pieces on all cores, written in order by a thread of their own.
 
+use super::in_order::{Made, Note, write_in_order};
 use super::pool::Pool;
 use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, sample, zstandard};
-use crate::error::{Error, Result, from_io};
+use crate::error::{Error, Result};
+use std::fs::File;
 use std::io::{self, Write};
 use std::thread::{self, JoinHandle};
 
 enum Job {
     Piece { content: Vec<u8>, pages: bool },
-    Mark,
-}
-
-enum Made {
-    Piece(Vec<u8>),
-    Mark,
+    Note(Note),
 }
 
 /// Compresses what is written to it, on `threads` threads (8 at most), into `S`, which lives in a further thread until
@@ -67,14 +64,36 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
 
     /// Begins a new piece, to be found again by [`DecompressionReader::marked`](super::DecompressionReader::marked).
     pub fn mark(&mut self) -> Result<()> {
-        self.end_piece()?;
-        self.push(Job::Mark)
+        self.note(Note::Mark)
+    }
+
+    /// From now on what is written is compressed and kept back in `spool`, an empty file, until [`release`](Self::release)
+    /// or [`discard`](Self::discard): something has to come before it that is not known yet.
+    pub fn hold(&mut self, spool: File) -> Result<()> {
+        self.note(Note::Hold(spool))
+    }
+
+    /// Puts `head` before what was kept back since [`hold`](Self::hold), and both into the sink.
+    pub fn release(&mut self, head: &[u8]) -> Result<()> {
+        self.note(Note::Head)?;
+        self.write_all(head).map_err(|cause| crate::error::from_io("writing the archive", cause))?;
+        self.note(Note::Release)
+    }
+
+    /// Forgets what was kept back since [`hold`](Self::hold).
+    pub fn discard(&mut self) -> Result<()> {
+        self.note(Note::Discard)
     }
 
     /// Compresses what remains and hands the sink back.
     pub fn finish(mut self) -> Result<S> {
         self.end_piece()?;
         self.join()
+    }
+
+    fn note(&mut self, note: Note) -> Result<()> {
+        self.end_piece()?;
+        self.push(Job::Note(note))
     }
 
     fn end_piece(&mut self) -> Result<()> {
@@ -163,7 +182,10 @@ impl Worker {
     }
 
     fn run(&mut self, job: Job, pool: &Pool) -> Result<Made> {
-        let Job::Piece { content, pages } = job else { return Ok(Made::Mark) };
+        let (content, pages) = match job {
+            Job::Piece { content, pages } => (content, pages),
+            Job::Note(note) => return Ok(Made::Note(note)),
+        };
         Ok(Made::Piece(match self {
             Self::None => content,
             _ => {
@@ -190,34 +212,4 @@ impl Worker {
             Self::None => Ok(()),
         }
     }
-}
-
-fn write_in_order<S: Write>(
-    output: &ordered::Output<Result<Made>>,
-    mut sink: S,
-    compression: Compression,
-    pool: &Pool,
-) -> Result<S> {
-    let mut written_bytes = 0;
-    let mut mark = None;
-    let writing = |cause| from_io("writing the archive", cause);
-    while let Some(made) = output.next().map_err(|_| Error::internal("a compression thread died"))? {
-        match made? {
-            Made::Piece(bytes) => {
-                sink.write_all(&bytes).map_err(writing)?;
-                written_bytes += bytes.len() as u64;
-                pool.give(bytes);
-            }
-            Made::Mark => mark = Some(written_bytes),
-        }
-    }
-    if let Some(offset) = mark {
-        match compression {
-            Compression::Gzip { .. } => sink.write_all(&gzip::mark(offset)),
-            Compression::Zstd { .. } => sink.write_all(&zstandard::mark(offset)),
-            Compression::None => Ok(()),
-        }
-        .map_err(writing)?;
-    }
-    Ok(sink)
 }

@@ -1,9 +1,9 @@
 //! Archives: what goes in comes out, in every format; what is wrong is said.
 
 use crate::samples::{MANIFEST, Place, contents, file, folder, key, metadata, noise, options, path, write};
-use vault::archive::{ArchiveFormat, create, hash_stored};
+use vault::archive::{ArchiveFormat, hash_stored};
 use vault::compress::Compression;
-use vault::{Entry, EntryKind, Outcome, Timestamp};
+use vault::{Entry, EntryKind, Timestamp};
 
 const COMPRESSIONS: [Compression; 3] = [Compression::GZIP_DEFAULT, Compression::ZSTD_DEFAULT, Compression::None];
 
@@ -76,20 +76,4 @@ fn a_document_comes_back_from_every_kind_of_json_archive() {
             assert_eq!(back, expected);
         }
     }
-}
-
-#[test]
-fn streams_of_unknown_length_are_stored_whole() {
-    let place = Place::new();
-    let mut writer =
-        create(&place.store, "a", place.settings(ArchiveFormat::Tar, Compression::GZIP_DEFAULT, None)).unwrap();
-    for (name, len) in [("database/short", 10), ("database/long", 3 << 20)] {
-        let entry = Entry::generated(path(name), None, Timestamp::default());
-        let outcome = writer.write(&entry, Some(&mut &noise(len, 3)[..])).unwrap();
-        assert!(matches!(outcome, Outcome::Stored { bytes, padded_bytes: 0 } if bytes == len as u64));
-    }
-    writer.commit(MANIFEST).unwrap();
-    let seen = contents(&mut *place.open("a", &options(&[])).unwrap()).unwrap();
-    assert_eq!(seen[1].1, noise(3 << 20, 3));
-    assert_eq!(seen[1].0.kind, EntryKind::File { size_bytes: Some(3 << 20) });
 }

@@ -1,6 +1,6 @@
 //! Archive writers and contents that misbehave.
 
-use crate::samples::{MANIFEST, Place, contents, file, options, path};
+use crate::samples::{MANIFEST, Place, contents, file, noise, options, path};
 use proptest::prelude::*;
 use std::io::{self, Read};
 use vault::archive::{ArchiveFormat, create};
@@ -76,6 +76,37 @@ fn what_cannot_be_opened_or_kept_is_left_out_whole() {
     let left: Vec<_> =
         std::fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["store"], "nothing is left in the temporary folder");
+}
+
+#[test]
+fn streams_of_unknown_length_are_stored_whole() {
+    let place = Place::new();
+    let text = |len| noise(len, 3).into_iter().map(|byte| b'a' + byte % 16).collect::<Vec<u8>>();
+    let kept =
+        [("a", text(10)), ("b", noise(3 << 20, 3)), ("c", text((9 << 20) + 1)), ("d", text(1 << 20)), ("e", text(7))];
+    for (name, compression) in ["gzip", "zstd", "plain"].into_iter().zip([
+        Compression::GZIP_DEFAULT,
+        Compression::ZSTD_DEFAULT,
+        Compression::None,
+    ]) {
+        let mut writer = create(&place.store, name, place.settings(ArchiveFormat::Tar, compression, None)).unwrap();
+        for (name, content) in &kept {
+            let stream = |name: &str| Entry::generated(path(name), None, Timestamp::default());
+            let outcome = writer.write(&stream(&format!("database/{name}")), Some(&mut &content[..])).unwrap();
+            assert!(matches!(outcome, Outcome::Stored { bytes, padded_bytes: 0 } if bytes == content.len() as u64));
+            // One that breaks off is not in the archive, and takes nothing of its neighbours with it.
+            let broken = &mut Failing { bytes: 5 << 20, error: true };
+            assert!(matches!(writer.write(&stream("database/broken"), Some(broken)).unwrap(), Outcome::Unreadable(_)));
+        }
+        writer.commit(MANIFEST).unwrap();
+        let seen = contents(&mut *place.open(name, &options(&[])).unwrap()).unwrap();
+        assert_eq!(seen.len(), kept.len());
+        for ((entry, seen), (name, content)) in seen.iter().zip(&kept) {
+            assert_eq!(entry.path, path(&format!("database/{name}")));
+            assert_eq!(entry.kind, EntryKind::File { size_bytes: Some(content.len() as u64) });
+            assert!(seen == content, "{name} with {compression:?}");
+        }
+    }
 }
 
 #[test]

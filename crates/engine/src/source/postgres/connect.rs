@@ -3,12 +3,13 @@
 //! Invariant: two connections made here, to whatever server, write a value as the same text. The content hashes rest on it.
 
 use super::address::Address;
+use super::client::Client;
 use super::error::database;
 use super::tls::{self, TlsMode};
 use crate::{Error, ErrorKind, Result};
-use postgres::config::SslMode;
-use postgres::{Client, Config, NoTls};
 use std::time::Duration;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
 
 /// `lc_monetary` shapes `money`, `xmloption` decides what an `xml` value may be, `search_path` how names are written.
 /// `row_security = off` turns a policy that would hide rows into an error.
@@ -85,7 +86,7 @@ fn connect_to(address: &Address, host: &str, port: u16) -> Result<Client> {
     }
     let failed = |error| database(format!("connecting to {} at {host}:{port}", address.database), error);
     if Address::is_socket(host) {
-        return config.host_path(host).ssl_mode(SslMode::Disable).connect(NoTls).map_err(failed);
+        return Client::connect(config.host_path(host).ssl_mode(SslMode::Disable), NoTls)?.map_err(failed);
     }
     config.host(host);
     let attempts: &[SslMode] = match address.tls {
@@ -98,8 +99,8 @@ fn connect_to(address: &Address, host: &str, port: u16) -> Result<Client> {
     for &mode in attempts {
         config.ssl_mode(mode);
         let result = match mode {
-            SslMode::Disable => config.connect(NoTls),
-            _ => config.connect(tls::connector(address)?),
+            SslMode::Disable => Client::connect(&config, NoTls)?,
+            _ => Client::connect(&config, tls::connector(address)?)?,
         };
         match result {
             Ok(client) => return Ok(client),

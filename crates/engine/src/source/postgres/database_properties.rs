@@ -2,10 +2,10 @@
 //! writes these only with `--create`, under the database's own name; here they are kept as values, because they are put
 //! back under another.
 
+use super::client::Client;
 use super::layout::{names, one, rows};
 use super::sql;
 use crate::Result;
-use postgres::Client;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 

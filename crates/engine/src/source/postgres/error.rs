@@ -1,10 +1,10 @@
 //! What the server says, in our words: kind by SQLSTATE, its message, detail and hint kept.
 
 use crate::{Error, ErrorKind};
-use postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, SqlState};
 
 /// Translates a failure of the server or of the connection. `what` says what was being done.
-pub fn database(what: impl std::fmt::Display, error: postgres::Error) -> Error {
+pub fn database(what: impl std::fmt::Display, error: tokio_postgres::Error) -> Error {
     let translated = match error.as_db_error() {
         Some(said) => from_server(&what.to_string(), said),
         None => {
@@ -61,6 +61,6 @@ fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
 }
 
 /// Whether the server refused because of this SQLSTATE.
-pub fn is(error: &postgres::Error, code: &SqlState) -> bool {
+pub fn is(error: &tokio_postgres::Error, code: &SqlState) -> bool {
     error.code() == Some(code)
 }

@@ -1,5 +1,6 @@
 //! The figures of a database, from wherever a client looks: inside the dump's snapshot, or at what was restored.
 
+use super::client::Client;
 use super::large_objects;
 use super::layout::{Layout, Table, one, rows};
 use super::prefetch;
@@ -7,7 +8,6 @@ use super::rows::Reading;
 use super::statements;
 use crate::Result;
 use crate::manifest::{DatabaseFigures, TableFigures};
-use postgres::Client;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything but rows and schema, which cost more.

@@ -3,6 +3,7 @@
 
 use super::Captured;
 use super::by_hand;
+use super::client::Client;
 use super::copy_text::{Kind, next_field};
 use super::figures;
 use super::large_objects;
@@ -15,7 +16,6 @@ use super::statements;
 use crate::export::json::{self, Header, JsonWriter, SchemaObject, Settings, TableName};
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
-use postgres::Client;
 use std::collections::HashMap;
 
 /// Kinds of schema objects in the document, in their order.

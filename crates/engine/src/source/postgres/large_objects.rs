@@ -3,16 +3,15 @@
 //! `pg_dump` could write them, but in a format that no other tool reads back in pieces; as rows they stream, and `psql`
 //! alone restores them with `lo_put`. Holes come back as zeros.
 
-use super::error::database;
+use super::client::Client;
 use super::layout::rows as query_rows;
-use super::rows::{Reading, copy_failed};
+use super::rows::Reading;
 use super::sql;
 use crate::Result;
 use crate::hash::SetHasher;
 use crate::manifest::TableFigures;
-use postgres::Client;
 use std::fmt::Write as _;
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 /// Bytes of an object in one row.
 const CHUNK_BYTES: i64 = 256 * 1024;
@@ -70,17 +69,7 @@ fn read_batch(client: &mut Client, objects: &[(u32, i64)], take: &mut dyn FnMut(
                 pg_catalog.generate_series(0, GREATEST(o.bytes - 1, 0), {CHUNK_BYTES}) AS s (start)) TO STDOUT",
         values.join(", ")
     );
-    let what = "reading large objects";
-    let mut stream = client.copy_out(&statement).map_err(|error| database(what, error))?;
-    loop {
-        let line = stream.fill_buf().map_err(|error| copy_failed(what, error))?;
-        let length = line.len();
-        if length == 0 {
-            return Ok(());
-        }
-        take(line)?;
-        stream.consume(length);
-    }
+    client.copy_out(&|| "reading large objects".to_owned(), &statement, take)
 }
 
 /// Writes the SQL that creates the objects with their owners, grants and comments. Returns whether there are any.
@@ -106,7 +95,7 @@ pub fn definitions(client: &mut Client, out: &mut dyn Write) -> Result<bool> {
     }
 }
 
-fn definition(object: &postgres::Row) -> String {
+fn definition(object: &tokio_postgres::Row) -> String {
     let (oid, owner, comment, has_grants): (u32, String, Option<String>, bool) =
         (object.get(0), object.get(1), object.get(2), object.get(3));
     let owner = sql::identifier(&owner);

@@ -1,12 +1,13 @@
 //! What a database consists of, read from its catalog: the first entry of every export (`0-layout.json`), and what the
 //! figures of a restored database are measured by.
 
+use super::client::Client;
 use super::database_properties::DatabaseProperties;
 use super::error::database;
 use super::sql;
 use crate::Result;
-use postgres::{Client, Row};
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 
 /// Version of the shape below; a reader refuses a higher one.
 pub const LAYOUT_VERSION: u32 = 1;

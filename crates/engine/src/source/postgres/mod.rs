@@ -8,6 +8,7 @@
 
 pub mod address;
 pub(crate) mod by_hand;
+pub(crate) mod client;
 pub(crate) mod connect;
 pub(crate) mod copy_text;
 pub(crate) mod database_properties;

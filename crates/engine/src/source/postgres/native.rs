@@ -4,6 +4,7 @@
 
 use super::Captured;
 use super::by_hand;
+use super::client::Client;
 use super::figures;
 use super::large_objects;
 use super::layout::Table;
@@ -13,7 +14,6 @@ use super::rows::Reading;
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::source::Context;
 use crate::{Error, Result};
-use postgres::Client;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use vault::error::IoContext;

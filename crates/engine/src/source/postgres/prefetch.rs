@@ -3,11 +3,11 @@
 //! Invariant: pieces wait in memory up to [`WAITING_BYTES_MAX`] in all. The table that the writer is at may always add a few
 //! more, whatever the others hold: otherwise readers of later tables could fill the room and all would wait for ever.
 
+use super::client::Client;
 use super::layout::Table;
 use super::rows::{self, Reading};
 use crate::manifest::TableFigures;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -3,14 +3,12 @@
 //! A row's canonical encoding is its line of `COPY` text: with the session's settings pinned it is the same on every server,
 //! whatever order the rows come in.
 
-use super::error::database;
+use super::client::Client;
 use super::layout::Table;
 use super::sql;
 use crate::hash::{HashKey, SetHasher};
 use crate::manifest::TableFigures;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
-use std::io::BufRead;
 
 /// Rows are handed on in pieces of about this size.
 pub const PIECE_BYTES: usize = 256 * 1024;
@@ -62,32 +60,25 @@ pub fn read(
     take: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<TableFigures> {
     let what = || format!("reading table {}.{}", table.schema, table.name);
-    let mut stream = client.copy_out(&reading.copy_statement(table)).map_err(|error| database(what(), error))?;
     let mut hasher = (!table.unhashed).then(|| SetHasher::new(reading.hash_key));
     let (mut rows, mut piece) = (0, Vec::with_capacity(PIECE_BYTES + 4096));
-    loop {
-        // The server sends one row in each message, and a message is what `fill_buf` returns.
-        let line = stream.fill_buf().map_err(|error| copy_failed(what(), error))?;
-        let length = line.len();
-        if length == 0 {
-            break;
-        }
-        if line[length - 1] != b'\n' {
+    client.copy_out(&what, &reading.copy_statement(table), |line| {
+        let Some((b'\n', row)) = line.split_last() else {
             return Err(Error::internal(format!("{}: a row came in parts", what())));
-        }
+        };
         if let Some(hasher) = &mut hasher {
-            hasher.add(&line[..length - 1]);
+            hasher.add(row);
         }
         rows += 1;
         piece.extend_from_slice(line);
-        stream.consume(length);
         if piece.len() >= PIECE_BYTES {
             let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 4096));
             if !take(full) {
                 return Err(Error::new(ErrorKind::Cancelled, format!("{} was stopped", what()), ""));
             }
         }
-    }
+        Ok(())
+    })?;
     if !piece.is_empty() {
         take(piece);
     }
@@ -97,12 +88,4 @@ pub fn read(
         rows,
         content_hash: hasher.map(|hasher| hasher.finish()),
     })
-}
-
-/// `postgres` wraps its own errors for `Read` and `Write`; they come out again here.
-pub fn copy_failed(what: impl std::fmt::Display, error: std::io::Error) -> Error {
-    match error.downcast::<postgres::Error>() {
-        Ok(error) => database(what, error),
-        Err(error) => Error::io(what, error),
-    }
 }

@@ -5,12 +5,12 @@
 //! because `pg_dump`'s own end when it exits.
 
 use super::address::Address;
+use super::client::Client;
 use super::connect::{connect, connect_pinned};
 use super::error::{self, database};
 use super::layout::{self, Layout};
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
-use postgres::error::SqlState;
+use tokio_postgres::error::SqlState;
 
 /// How often the set of tables may change under our hands before we give up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -80,7 +80,7 @@ fn lock_and_export(client: &mut Client, address: &Address) -> Result<String> {
 }
 
 /// Several tables in one statement: thousands of round trips would take long.
-fn lock(client: &mut Client, tables: &[(u32, String)]) -> Result<(), postgres::Error> {
+fn lock(client: &mut Client, tables: &[(u32, String)]) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
     for batch in tables.chunks(200) {
         let names: Vec<_> = batch.iter().map(|(_, name)| format!("ONLY {name}")).collect();
@@ -89,7 +89,7 @@ fn lock(client: &mut Client, tables: &[(u32, String)]) -> Result<(), postgres::E
     Ok(())
 }
 
-fn locks_failed(client: &mut Client, address: &Address, failure: postgres::Error) -> Error {
+fn locks_failed(client: &mut Client, address: &Address, failure: tokio_postgres::Error) -> Error {
     if !error::is(&failure, &SqlState::LOCK_NOT_AVAILABLE) {
         return database(format!("locking the tables of {address} against changes of their definitions"), failure);
     }

@@ -2,12 +2,13 @@
 
 use super::names::oid_of;
 use crate::source::postgres::address::{Address, ClientSettings};
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
-use postgres::{Client, SimpleQueryMessage};
 use std::fmt::Write;
+use tokio_postgres::SimpleQueryMessage;
 
 /// How often it is asked whether a client has left.
 const LEAVING_POLL: std::time::Duration = std::time::Duration::from_millis(100);

@@ -9,20 +9,23 @@ use super::load::Loaders;
 use super::{schema, statistics};
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::postgres::address::{Address, ClientSettings};
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::{connect, server_version_number};
 use crate::source::postgres::database_properties::DatabaseProperties;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{self, Layout, Table};
 use crate::source::postgres::pg_dump::PgDump;
-use crate::source::postgres::rows::{Reading, copy_failed, copy_in_statement};
+use crate::source::postgres::rows::{Reading, copy_in_statement};
 use crate::source::postgres::statements::split;
 use crate::source::postgres::{by_hand, dump_schema, figures, large_objects, sql};
 use crate::target::Context;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
+
+/// COPY text goes to the server in pieces of this size.
+const COPY_BYTES: u64 = 256 * 1024;
 
 /// A new database while it is filled.
 pub struct Filling {
@@ -193,19 +196,12 @@ impl Sink for Filling {
 
 /// Takes COPY text on one connection.
 pub fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
-    let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
-    let mut piece = vec![0; 256 * 1024];
-    let mut written = Ok(());
-    while written.is_ok() {
-        let length = content.read(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
-        if length == 0 {
-            break;
-        }
-        written = writer.write_all(&piece[..length]);
-    }
-    // Where writing failed, the server's own reason comes out of `finish`.
-    writer.finish().map_err(|error| database(what, error))?;
-    written.map_err(|error| copy_failed(what, error))
+    client.copy_in(what, statement, || {
+        let mut piece = Vec::new();
+        let read =
+            content.take(COPY_BYTES).read_to_end(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
+        Ok((read > 0).then_some(piece))
+    })
 }
 
 fn incomplete(path: &str) -> Error {

@@ -8,12 +8,12 @@ use super::admin::{connect_maintenance, disconnect};
 use super::filling::Filling;
 use super::names::Record;
 use crate::source::postgres::address::Address;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Layout;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 
 /// How long a lock on something that is replaced is waited for.
 const LOCK_TIMEOUT: &str = "30s";

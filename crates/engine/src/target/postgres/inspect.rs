@@ -5,6 +5,7 @@ use super::in_place;
 use super::names::oid_of;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
 use crate::source::postgres::address::{Address, ClientSettings};
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::{connect, server_version_number};
 use crate::source::postgres::error::database;
 use crate::source::postgres::pg_dump::PgDump;
@@ -12,7 +13,6 @@ use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::{figures, layout, sql};
 use crate::target::{Place, TargetPlan};
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use std::path::Path;
 
 /// Looks at the server and says what would happen.

@@ -10,14 +10,14 @@
 use super::statistics;
 use crate::manifest::TableFigures;
 use crate::source::postgres::address::Address;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
-use crate::source::postgres::rows::{self, Reading, copy_failed, copy_frozen_statement, copy_in_statement};
+use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_in_statement};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use postgres::Client;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -203,12 +203,12 @@ fn take(client: &mut Client, job: &Job, found: &Found) -> Result<()> {
     if let Ok(first) = job.pieces.recv() {
         if *frozen {
             run(client, &format!("BEGIN; TRUNCATE ONLY {}", table.qualified()))?;
-            copy(client, job, &copy_frozen_statement(table, found.reading.raw_bytes), &first)?;
+            copy(client, job, &copy_frozen_statement(table, found.reading.raw_bytes), first)?;
             run(client, "COMMIT")?;
         } else {
             // These rows need a vacuum some day.
             statistics::count_changes(client, true);
-            copy(client, job, &copy_in_statement(table, found.reading.raw_bytes), &first)?;
+            copy(client, job, &copy_in_statement(table, found.reading.raw_bytes), first)?;
             statistics::count_changes(client, false);
         }
     }
@@ -220,23 +220,9 @@ fn take(client: &mut Client, job: &Job, found: &Found) -> Result<()> {
     Ok(())
 }
 
-fn copy(client: &mut Client, job: &Job, statement: &str, first: &[u8]) -> Result<()> {
-    let what = &job.loading.what;
-    let mut writer = client.copy_in(statement).map_err(|error| database(what, error))?;
-    let mut written = writer.write_all(first);
-    while written.is_ok() {
-        match job.pieces.recv() {
-            Ok(piece) => written = writer.write_all(&piece),
-            Err(_) => break,
-        }
-    }
-    // Where writing failed, the server's own reason comes out of `finish`.
-    let finished = writer.finish();
-    match (finished, written) {
-        (Err(error), _) => Err(database(what, error)),
-        (Ok(_), Err(error)) => Err(copy_failed(what, error)),
-        (Ok(_), Ok(())) => Ok(()),
-    }
+fn copy(client: &mut Client, job: &Job, statement: &str, first: Vec<u8>) -> Result<()> {
+    let mut first = Some(first);
+    client.copy_in(&job.loading.what, statement, || Ok(first.take().or_else(|| job.pieces.recv().ok())))
 }
 
 #[cfg(test)]

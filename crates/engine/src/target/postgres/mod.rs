@@ -61,7 +61,7 @@ pub struct PostgresTarget {
     /// Object id of the new database that we made, where the place is one.
     made: Option<u32>,
     /// The measured transaction that waits for its commit, where databases may not be renamed.
-    uncommitted: Option<postgres::Client>,
+    uncommitted: Option<crate::source::postgres::client::Client>,
     /// These tables alone; all when empty.
     only: Vec<TableId>,
     /// Single tables on their way.
@@ -134,7 +134,12 @@ impl PostgresTarget {
         Ok(record)
     }
 
-    fn commit(&mut self, mut client: postgres::Client, record: Record, makes_restored_live: bool) -> Result<()> {
+    fn commit(
+        &mut self,
+        mut client: crate::source::postgres::client::Client,
+        record: Record,
+        makes_restored_live: bool,
+    ) -> Result<()> {
         let (_, folder) = self.live()?;
         in_place::commit(&mut client, record, makes_restored_live, |record| record.save(folder, &self.name))
     }
@@ -197,7 +202,7 @@ impl PostgresTarget {
 }
 
 /// A second start of the same restore may replace what lies beside, never what is live.
-fn refuse_after_swap(client: &mut postgres::Client, record: &Record) -> Result<()> {
+fn refuse_after_swap(client: &mut crate::source::postgres::client::Client, record: &Record) -> Result<()> {
     if record.standing(client)? == Standing::New {
         return Err(Error::new(ErrorKind::Refused, "this restore was swapped in already", "Undo it first."));
     }

@@ -3,10 +3,10 @@
 //! Invariant: a database is only renamed or dropped when its name *and* its object id are those on record.
 
 use crate::id::Id;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,11 +1,11 @@
 //! `pg_dump`'s text goes in statement by statement; what builds indexes, on several connections.
 
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::sql::identifier;
 use crate::source::postgres::statements::{is_session, split};
 use crate::{Error, Result};
-use postgres::Client;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -4,9 +4,9 @@
 //! see: indexes on expressions, extended statistics, parents of partitions, materialized views, the catalog itself.
 
 use crate::Result;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
-use postgres::Client;
 use std::collections::HashSet;
 
 /// Keeps the automatic vacuum away, as far as the role may: it would come in the middle, read every table and hold locks that

@@ -7,10 +7,10 @@
 use super::admin::{busy, clients_of, connect_maintenance, disconnect};
 use super::names::{Record, Standing};
 use crate::source::postgres::address::Address;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -20,6 +20,7 @@ use super::filling::{copy_in, database_figures, leave_unhashed, reading};
 use super::json::Sink;
 use crate::manifest::{ComponentManifest, DatabaseFigures, TableId};
 use crate::source::postgres::address::Address;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
@@ -28,7 +29,6 @@ use crate::source::postgres::sql;
 use crate::target::Context;
 use crate::{Error, ErrorKind, Result};
 use definitions::Definitions;
-use postgres::Client;
 use std::collections::BTreeSet;
 use std::io::Read;
 

@@ -7,13 +7,13 @@ use crate::archive::sink::ArchiveSink;
 use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Result, from_io};
 use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use tempfile::SpooledTempFile;
 
 const BUFFER_BYTES: usize = 128 * 1024;
-/// Streams of unknown length up to this are kept in memory, longer ones go through a temporary file.
-const SPOOL_IN_MEMORY_BYTES: usize = 1 << 20;
+/// Streams of unknown length below this are kept in memory and stay in one piece with their neighbours; longer ones are
+/// compressed into a temporary file.
+const STREAM_IN_MEMORY_BYTES: u64 = 1 << 20;
 /// Largest number in an octal field of 8 and of 12 bytes.
 const ID_MAX: u32 = 0o7_777_777;
 const SIZE_BYTES_MAX: u64 = 0o77_777_777_777;
@@ -51,64 +51,64 @@ impl<'a> TarWriter<'a> {
         Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
     }
 
+    /// Compression does not wait for a long stream's end: what was made of it is held back until its length is known.
     fn stream(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<Outcome> {
-        let mut spool = SpooledTempFile::new_in(SPOOL_IN_MEMORY_BYTES, &self.scratch);
-        let spooling = |cause| from_io("keeping a stream in the temporary folder", cause);
-        loop {
-            match content.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(read) => spool.write_all(&self.buffer[..read]).map_err(spooling)?,
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) => return Ok(Outcome::Unreadable(cause)),
-            }
-        }
-        let size_bytes = spool.stream_position().map_err(spooling)?;
-        spool.rewind().map_err(spooling)?;
-        if let Err(cause) = self.header(entry, size_bytes)? {
+        let mut beginning = Vec::new();
+        if let Err(cause) = content.take(STREAM_IN_MEMORY_BYTES).read_to_end(&mut beginning) {
             return Ok(Outcome::Unreadable(cause));
         }
-        let padded_bytes = self.content(&mut spool, size_bytes)?;
-        Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
-    }
-
-    /// The header, with a pax header before it where it needs one. The inner error is the entry's: it cannot be stored.
-    fn header(&mut self, entry: &Entry, size_bytes: u64) -> Result<io::Result<()>> {
-        let Some((header, pax)) = encode(entry, size_bytes) else {
-            return Ok(Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "device nodes cannot be kept in an archive; a repository can",
-            )));
+        let size_bytes = beginning.len() as u64;
+        if size_bytes < STREAM_IN_MEMORY_BYTES {
+            if let Err(cause) = self.header(entry, size_bytes)? {
+                return Ok(Outcome::Unreadable(cause));
+            }
+            let padded_bytes = self.content(&mut &beginning[..], size_bytes)?;
+            return Ok(Outcome::Stored { bytes: size_bytes, padded_bytes });
+        }
+        let spool = tempfile::tempfile_in(&self.scratch)
+            .map_err(|cause| from_io(format!("making a temporary file in {}", self.scratch.display()), cause))?;
+        self.sink.hold(spool)?;
+        self.put(&beginning)?;
+        drop(beginning);
+        let head = match self.rest(content)? {
+            Ok(rest_bytes) => head(entry, size_bytes + rest_bytes).map(|head| (head, size_bytes + rest_bytes)),
+            Err(cause) => Err(cause),
         };
-        let records = pax.encode();
-        if records.len() as u64 > PAX_BYTES_MAX {
-            return Ok(Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "its name and extended attributes take more than 1 MiB, which no archive of ours may hold",
-            )));
-        }
-        if !records.is_empty() {
-            self.extension(b'x', b"./PaxHeaders/entry", &records)?;
-        }
-        for (type_flag, text) in [(b'K', &header.link), (b'L', &header.name)] {
-            if text.len() > NAME_BYTES_MAX && is_raw(text) {
-                self.extension(type_flag, b"././@LongLink", &[text, &b"\0"[..]].concat())?;
+        match head {
+            Ok((head, bytes)) => {
+                self.put(&[0; BLOCK_BYTES][..padding_bytes(bytes)])?;
+                self.sink.release(&head)?;
+                Ok(Outcome::Stored { bytes, padded_bytes: 0 })
+            }
+            Err(cause) => {
+                self.sink.discard()?;
+                Ok(Outcome::Unreadable(cause))
             }
         }
-        self.put(&header.encode())?;
-        Ok(Ok(()))
     }
 
-    fn extension(&mut self, type_flag: u8, name: &[u8], content: &[u8]) -> Result<()> {
-        let header = Header {
-            name: name.to_vec(),
-            mode: Some(0o600),
-            size_bytes: Some(content.len() as u64),
-            type_flag,
-            ..Header::default()
-        };
-        self.put(&header.encode())?;
-        self.put(content)?;
-        self.put(&[0; BLOCK_BYTES][..padding_bytes(content.len() as u64)])
+    /// Everything that is left of a stream. The inner error is the stream's.
+    fn rest(&mut self, content: &mut dyn Read) -> Result<io::Result<u64>> {
+        let mut bytes = 0;
+        loop {
+            match content.read(&mut self.buffer) {
+                Ok(0) => return Ok(Ok(bytes)),
+                Ok(read) => {
+                    self.sink.write_all(&self.buffer[..read]).map_err(|cause| from_io("writing the archive", cause))?;
+                    bytes += read as u64;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Ok(Err(cause)),
+            }
+        }
+    }
+
+    /// The inner error is the entry's: it cannot be stored.
+    fn header(&mut self, entry: &Entry, size_bytes: u64) -> Result<io::Result<()>> {
+        match head(entry, size_bytes) {
+            Ok(head) => self.put(&head).map(Ok),
+            Err(cause) => Ok(Err(cause)),
+        }
     }
 
     /// Exactly `size_bytes` of content and the padding of the last block; what is missing at the source becomes zeros,
@@ -156,6 +156,44 @@ impl EntryWriter for TarWriter<'_> {
         self.put(&[0; 2 * BLOCK_BYTES])?;
         self.sink.finish()
     }
+}
+
+/// Everything that stands before an entry's content: its header, with a pax header and long names before it where it needs
+/// them. Fails for what an archive cannot hold.
+fn head(entry: &Entry, size_bytes: u64) -> io::Result<Vec<u8>> {
+    let unsupported = |what: &str| io::Error::new(io::ErrorKind::Unsupported, what);
+    let (header, pax) = encode(entry, size_bytes)
+        .ok_or_else(|| unsupported("device nodes cannot be kept in an archive; a repository can"))?;
+    let records = pax.encode();
+    if records.len() as u64 > PAX_BYTES_MAX {
+        return Err(unsupported(
+            "its name and extended attributes take more than 1 MiB, which no archive of ours may hold",
+        ));
+    }
+    let mut head = Vec::new();
+    if !records.is_empty() {
+        extension(&mut head, b'x', b"./PaxHeaders/entry", &records);
+    }
+    for (type_flag, text) in [(b'K', &header.link), (b'L', &header.name)] {
+        if text.len() > NAME_BYTES_MAX && is_raw(text) {
+            extension(&mut head, type_flag, b"././@LongLink", &[text, &b"\0"[..]].concat());
+        }
+    }
+    head.extend(header.encode());
+    Ok(head)
+}
+
+fn extension(head: &mut Vec<u8>, type_flag: u8, name: &[u8], content: &[u8]) {
+    let header = Header {
+        name: name.to_vec(),
+        mode: Some(0o600),
+        size_bytes: Some(content.len() as u64),
+        type_flag,
+        ..Header::default()
+    };
+    head.extend(header.encode());
+    head.extend(content);
+    head.extend(&[0; BLOCK_BYTES][..padding_bytes(content.len() as u64)]);
 }
 
 /// Header and pax records of an entry; `None` for what an archive does not hold.

@@ -5,11 +5,11 @@
 use super::keys;
 use super::run;
 use crate::manifest::TableId;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::source::postgres::statements::{after_word, is_session, split};
 use crate::{Error, ErrorKind, Result};
-use postgres::Client;
 use std::collections::BTreeSet;
 
 /// A schema and a name, without quotes.

@@ -3,13 +3,13 @@
 use crate::Result;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures, TableId};
 use crate::source::postgres::address::Address;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::sql;
 use crate::target::TargetPlan;
-use postgres::Client;
 
 /// Looks at the live tables.
 pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]) -> Result<TargetPlan> {

@@ -2,11 +2,11 @@
 //! every row, without the rights of a superuser that switching them off would need.
 
 use super::run;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::{self, database};
 use crate::source::postgres::sql;
 use crate::{ErrorKind, Result};
-use postgres::Client;
-use postgres::error::SqlState;
+use tokio_postgres::error::SqlState;
 
 /// A foreign key.
 pub struct Key {
@@ -67,7 +67,7 @@ pub fn make_again(client: &mut Client, keys: &[Key], gone: &[String]) -> Result<
 }
 
 /// Rows that refer to what would not be there are the user's to decide about.
-pub fn broken(table: &str, refers_to: &str, failure: postgres::Error) -> crate::Error {
+pub fn broken(table: &str, refers_to: &str, failure: tokio_postgres::Error) -> crate::Error {
     let is_violation = error::is(&failure, &SqlState::FOREIGN_KEY_VIOLATION);
     let failed = database(format!("checking the foreign key of {table} to {refers_to}"), failure);
     if !is_violation {

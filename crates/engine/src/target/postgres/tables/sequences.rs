@@ -1,10 +1,10 @@
 //! Values of the sequences that belong to a table's columns.
 
 use crate::Result;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
 use crate::source::postgres::sql;
-use postgres::Client;
 
 /// Puts the sequences of a table right: as in the backup where the table is new, and never behind what they are where it is not,
 /// because a number that was given out once may be known elsewhere.

@@ -2,10 +2,10 @@
 
 use super::run;
 use crate::Result;
+use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::sql;
-use postgres::Client;
 
 /// The statements that switch everything on again.
 pub struct Switches(Vec<String>);
