@@ -54,7 +54,7 @@ pub fn restore_sql(layout: &Layout, has_large_objects: bool) -> String {
             large_objects::PUT_BACK.trim()
         );
     }
-    text.push_str("\\i 5-post-data.sql\n\\i globals.sql\nANALYZE;\n");
+    text.push_str("\\i 1-post-data.sql\n\\i globals.sql\nANALYZE;\n");
     text
 }
 

@@ -1,6 +1,7 @@
 //! The native export: `pg_dump`'s schema, a file of COPY text for each table, and scripts that restore it by hand.
 //!
-//! Entries come in the order in which a restore needs them, so that a target never has to wait or to keep.
+//! Entries come in the order in which a restore needs them, so that a target never has to wait or to keep rows. The schema's
+//! second half comes before the rows, for a restore builds a table's indexes as soon as it is full.
 
 use super::Captured;
 use super::by_hand;
@@ -77,12 +78,12 @@ pub fn write(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -> R
     out.put("restore.sh", Some(by_hand::RESTORE_SH.len() as u64), 0o700, &mut by_hand::RESTORE_SH.as_bytes())?;
     out.text("restore.sql", &by_hand::restore_sql(layout, has_large_objects))?;
     out.text("globals.sql", &by_hand::globals_sql(&layout.database))?;
+    out.text("1-post-data.sql", &captured.post_data)?;
     out.text("1-pre-data.sql", &captured.pre_data)?;
     let mut tables = write_tables(captured, reading, out)?;
     let layout = &captured.snapshot.layout;
     out.text("3-sequences.sql", &by_hand::sequences_sql(&layout.sequences))?;
     tables.push(write_large_objects(&mut captured.snapshot.exporter, &definitions, has_large_objects, reading, out)?);
-    out.text("5-post-data.sql", &captured.post_data)?;
     let mut figures = figures::of_catalog(&mut captured.snapshot.exporter, layout)?;
     figures::complete(&mut figures, tables, &[&captured.pre_data, &captured.post_data]);
     Ok(figures)

@@ -4,8 +4,9 @@
 //! constraints and triggers, none of which changes a row, so they are then what they will be in the end. Everything else is
 //! measured when all is there. A table that turns out otherwise (other columns than the backup's list says) is read again.
 
+use super::indexes::{self, Indexes};
 use super::json::Sink;
-use super::load::Loaders;
+use super::load::{self, Loaders};
 use super::{schema, statistics};
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::postgres::address::{Address, ClientSettings};
@@ -39,7 +40,9 @@ pub struct Filling {
     /// Grants wait until the rows are in.
     grants: Vec<String>,
     /// The schema's second half, run when everything is there.
-    pub post_data: Option<String>,
+    post_data: Option<String>,
+    /// Those of its indexes that are built as soon as their table is there.
+    indexes: Indexes,
     /// Extensions that are there already and belong to somebody else: their comments stay.
     extensions: Vec<String>,
 }
@@ -89,7 +92,8 @@ impl Filling {
 
     fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout) -> Self {
         let missing = layout.tables.iter().enumerate().map(|(number, table)| (table.file(number), number)).collect();
-        Self { address, client, loaders, layout, missing, grants: Vec::new(), post_data: None, extensions: Vec::new() }
+        let (indexes, grants, extensions) = (Indexes::new(), Vec::new(), Vec::new());
+        Self { address, client, loaders, layout, missing, grants, post_data: None, indexes, extensions }
     }
 
     /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
@@ -101,6 +105,15 @@ impl Filling {
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
         self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions)?;
         Ok(())
+    }
+
+    /// The schema's second half. It comes before the rows, but for backups of earlier versions.
+    pub fn post_data(&mut self, text: String) {
+        if self.loaders.is_some() {
+            self.indexes = indexes::of(&split(&text));
+            self.indexes.values_mut().for_each(|indexes| indexes.retain(|index| index.is_plain));
+        }
+        self.post_data = Some(text);
     }
 
     /// Statements that may run at once.
@@ -119,7 +132,10 @@ impl Filling {
         })?;
         let (what, table) = (format!("restoring {path}"), &self.layout.tables[number]);
         match &self.loaders {
-            Some(loaders) => loaders.load(&what, number, table, content),
+            Some(loaders) => {
+                let indexes = self.indexes.remove(&indexes::key(table)).unwrap_or_default();
+                loaders.load(&what, number, table, indexes, content)
+            }
             None => {
                 let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
                 copy_in(&mut self.client, &what, &copy_in_statement(table, raw_bytes), content)
@@ -137,14 +153,20 @@ impl Filling {
 
     /// Everything has come: indexes, constraints, triggers, grants, settings.
     pub fn complete(mut self, context: &Context<'_>) -> Result<Loaded> {
-        let (mut helpers, measured) =
-            self.loaders.take().map_or_else(|| Ok((Vec::new(), Vec::new())), Loaders::finish)?;
+        let load::Loaded { clients: mut helpers, measured, built } =
+            self.loaders.take().map_or_else(|| Ok(load::Loaded::default()), Loaders::finish)?;
         if let Some(missing) = self.missing.keys().min() {
             return Err(incomplete(missing));
         }
-        let post_data = self.post_data.take().ok_or_else(|| incomplete("5-post-data.sql"))?;
-        let unfilled =
-            schema::run_post_data(&mut self.client, &mut helpers, &post_data, &self.grants, &self.layout.tables)?;
+        let post_data = self.post_data.take().ok_or_else(|| incomplete("1-post-data.sql"))?;
+        let unfilled = schema::run_post_data(
+            &mut self.client,
+            &mut helpers,
+            &post_data,
+            &self.grants,
+            &self.layout.tables,
+            built,
+        )?;
         for (name, error) in &unfilled {
             context
                 .progress
@@ -180,7 +202,7 @@ impl Sink for Filling {
     }
 
     fn post_data(&mut self, text: String) -> Result<()> {
-        self.post_data = Some(text);
+        Self::post_data(self, text);
         Ok(())
     }
 

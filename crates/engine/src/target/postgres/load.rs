@@ -4,9 +4,11 @@
 //! transaction that empties and fills it: its rows are frozen, and no vacuum will ever have to write them again. While the next
 //! table comes, that connection reads the last one back. A large table is cut into pieces that all connections take from one
 //! queue, each with a `COPY` of its own, where the others had nothing to do or it is a large part of everything: more than one
-//! core works at it, but they wait for each other where the file grows, and nothing can be frozen. Indexes come later: rows need
-//! not be in order.
+//! core works at it, but they wait for each other where the file grows, and nothing can be frozen.
+//!
+//! Rows go first. A connection that has none to take builds indexes of tables that were read back.
 
+use super::indexes::Index;
 use super::statistics;
 use crate::manifest::TableFigures;
 use crate::source::postgres::address::Address;
@@ -16,7 +18,8 @@ use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
 use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_in_statement};
 use crate::{Error, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +29,16 @@ const PIECE_BYTES: usize = 1024 * 1024;
 /// A smaller table is never cut.
 const CUT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
-/// What the connections found, by the table's number.
-type Measured = Vec<(usize, TableFigures)>;
+/// What came of loading.
+#[derive(Default)]
+pub struct Loaded {
+    /// The connections, for other work.
+    pub clients: Vec<Client>,
+    /// The figures of tables that were read back, by their numbers.
+    pub measured: Vec<(usize, TableFigures)>,
+    /// Numbers of the statements that built an index.
+    pub built: HashSet<usize>,
+}
 
 /// Connections that take rows.
 pub struct Loaders {
@@ -41,7 +52,8 @@ pub struct Loaders {
 struct Found {
     reading: Reading,
     failure: Mutex<Option<Error>>,
-    measured: Mutex<Measured>,
+    measured: Mutex<Vec<(usize, TableFigures)>>,
+    built: Mutex<HashSet<usize>>,
     /// Connections that are at something.
     working: AtomicUsize,
 }
@@ -59,6 +71,8 @@ struct Loading {
     table: Table,
     /// One connection takes it all, and nobody else had put rows there.
     frozen: bool,
+    /// To be built when it has been read back.
+    indexes: Vec<Index>,
     /// Those who still bring rows; the last one reads it back. None ends before the pieces do, and then all have begun.
     busy: AtomicUsize,
 }
@@ -71,19 +85,23 @@ impl Loaders {
             reading,
             failure: Mutex::default(),
             measured: Mutex::default(),
+            built: Mutex::default(),
             working: AtomicUsize::new(0),
         });
+        let (later, rest) = unbounded();
         let mut threads = Vec::with_capacity(connections);
         for _ in 0..connections {
             let mut client = connect(address)?;
             // What is beside the live data need not survive a crash; the last commit of the restore waits for the disk again.
             client
-                .batch_execute("SET synchronous_commit = off")
+                .batch_execute("SET synchronous_commit = off; SET max_parallel_maintenance_workers = 0")
                 .map_err(|error| database("preparing a connection", error))?;
             statistics::keep_vacuum_away(&mut client);
+            compress_fast(&mut client, layout)?;
             let (queue, found) = (queue.clone(), Arc::clone(&found));
+            let (later, rest) = (later.clone(), rest.clone());
             threads.push(std::thread::spawn(move || {
-                work(&mut client, &queue, &found);
+                Loader { client: &mut client, found: &found, later, failed: false }.work(&queue, &rest);
                 client
             }));
         }
@@ -92,7 +110,15 @@ impl Loaders {
     }
 
     /// Takes a whole table's COPY text.
-    pub fn load(&self, what: &str, number: usize, table: &Table, content: &mut dyn Read) -> Result<()> {
+    /// `indexes` are built when the table has been read back.
+    pub fn load(
+        &self,
+        what: &str,
+        number: usize,
+        table: &Table,
+        indexes: Vec<Index>,
+        content: &mut dyn Read,
+    ) -> Result<()> {
         let others_idle = self.found.working.load(Ordering::Acquire) == 0;
         let cut = self.threads.len() > 1 && is_cut(table.bytes, self.bytes, others_idle);
         let shares_max = if cut { self.threads.len() } else { 1 };
@@ -102,6 +128,7 @@ impl Loaders {
             table: table.clone(),
             // Rows of an extension's own table stand beside those that the extension brought.
             frozen: !cut && table.condition.is_none(),
+            indexes,
             busy: AtomicUsize::new(0),
         });
         let (sender, pieces) = bounded(2 * self.threads.len());
@@ -133,18 +160,19 @@ impl Loaders {
         self.jobs.send(job).map_err(|_| self.why())
     }
 
-    /// Waits until everything is in and gives the connections back, with the figures of the tables that were read.
-    pub fn finish(self) -> Result<(Vec<Client>, Measured)> {
+    /// Waits until everything is in and gives the connections back, with what they found.
+    pub fn finish(self) -> Result<Loaded> {
         let Self { jobs, threads, found, .. } = self;
         drop(jobs);
         let clients = threads
             .into_iter()
             .map(|thread| thread.join().map_err(|_| Error::internal("a loader of rows panicked")))
             .collect::<Result<Vec<_>>>()?;
-        match lock(&found.failure).take() {
-            Some(failed) => Err(failed),
-            None => Ok((clients, std::mem::take(&mut *lock(&found.measured)))),
+        if let Some(failed) = lock(&found.failure).take() {
+            return Err(failed);
         }
+        let (measured, built) = (std::mem::take(&mut *lock(&found.measured)), std::mem::take(&mut *lock(&found.built)));
+        Ok(Loaded { clients, measured, built })
     }
 
     fn why(&self) -> Error {
@@ -155,7 +183,7 @@ impl Loaders {
 /// Whether all connections take a table in pieces: where one alone would keep the others waiting, as nothing is left for them
 /// to read back, or not enough.
 const fn is_cut(table_bytes: u64, all_bytes: u64, others_idle: bool) -> bool {
-    table_bytes >= CUT_BYTES_MIN && (others_idle || table_bytes > all_bytes / 4)
+    table_bytes >= CUT_BYTES_MIN && (others_idle || table_bytes > all_bytes / 2)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -178,46 +206,102 @@ fn next_piece(content: &mut dyn Read, rest: &mut Vec<u8>) -> std::io::Result<Vec
     }
 }
 
-fn work(client: &mut Client, queue: &Receiver<Job>, found: &Found) {
-    let mut failed = false;
-    while let Ok(job) = queue.recv() {
+/// Large values are compressed by LZ4, where the server has it and nobody chose: `pglz`, which is only there for being older,
+/// takes half of all the time that rows of long texts need.
+fn compress_fast(client: &mut Client, layout: &Layout) -> Result<()> {
+    const SETTING: &str = "default_toast_compression";
+    if layout.database.settings.iter().any(|setting| setting.name == SETTING) {
+        return Ok(());
+    }
+    let statement = format!(
+        "SELECT pg_catalog.set_config(name, 'lz4', false) FROM pg_catalog.pg_settings
+          WHERE name = '{SETTING}' AND source = 'default' AND 'lz4' = ANY (enumvals)"
+    );
+    client.batch_execute(&statement).map_err(|error| database("preparing a connection", error))
+}
+
+/// One connection at work.
+struct Loader<'a> {
+    client: &'a mut Client,
+    found: &'a Found,
+    /// Where the indexes of a table go that has been read back.
+    later: Sender<Index>,
+    failed: bool,
+}
+
+impl Loader<'_> {
+    /// Takes rows while some come, and builds indexes where none do.
+    fn work(mut self, queue: &Receiver<Job>, rest: &Receiver<Index>) {
+        loop {
+            select_biased! {
+                recv(queue) -> job => match job {
+                    Ok(job) => self.rows(&job),
+                    Err(_) => break,
+                },
+                recv(rest) -> index => index.iter().for_each(|index| build(self.client, self.found, index)),
+            }
+        }
+        // With nobody to bring rows any more, there may be cores for more than one process at an index.
+        let _ = self.client.batch_execute("RESET max_parallel_maintenance_workers");
+        // The others may still add to what is left; it ends when the last of them has come here.
+        let Self { client, found, later, .. } = self;
+        drop(later);
+        rest.iter().for_each(|index| build(client, found, &index));
+    }
+
+    fn rows(&mut self, job: &Job) {
         // After a failure jobs are only taken away, so that nobody waits to hand them over.
-        if failed {
-            continue;
+        if self.failed {
+            return;
         }
-        found.working.fetch_add(1, Ordering::AcqRel);
-        let taken = take(client, &job, found);
-        found.working.fetch_sub(1, Ordering::AcqRel);
+        self.found.working.fetch_add(1, Ordering::AcqRel);
+        let taken = self.take(job);
+        self.found.working.fetch_sub(1, Ordering::AcqRel);
         if let Err(error) = taken {
-            failed = true;
-            lock(&found.failure).get_or_insert(error);
+            self.failed = true;
+            lock(&self.found.failure).get_or_insert(error);
         }
+    }
+
+    /// Brings a share of a table in, and reads the table back if nobody else is still at it.
+    fn take(&mut self, job: &Job) -> Result<()> {
+        let Loading { what, number, table, frozen, indexes, busy } = &*job.loading;
+        let (client, reading) = (&mut *self.client, &self.found.reading);
+        let run = |client: &mut Client, statement: &str| {
+            client.batch_execute(statement).map_err(|error| database(what, error))
+        };
+        if let Ok(first) = job.pieces.recv() {
+            if *frozen {
+                run(client, &format!("BEGIN; TRUNCATE ONLY {}", table.qualified()))?;
+                copy(client, job, &copy_frozen_statement(table, reading.raw_bytes), first)?;
+                run(client, "COMMIT")?;
+            } else {
+                // These rows need a vacuum some day.
+                statistics::count_changes(client, true);
+                copy(client, job, &copy_in_statement(table, reading.raw_bytes), first)?;
+                statistics::count_changes(client, false);
+            }
+        }
+        if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let figures = rows::read(client, table, reading, &mut |_| true)?;
+            lock(&self.found.measured).push((*number, figures));
+            statistics::gather(client, [&*table.qualified()])?;
+            // Somebody is there to take them: this connection is.
+            indexes.iter().for_each(|index| drop(self.later.send(index.clone())));
+        }
+        Ok(())
     }
 }
 
-/// Brings a share of a table in, and reads the table back if nobody else is still at it.
-fn take(client: &mut Client, job: &Job, found: &Found) -> Result<()> {
-    let Loading { what, number, table, frozen, busy } = &*job.loading;
-    let run =
-        |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(what, error));
-    if let Ok(first) = job.pieces.recv() {
-        if *frozen {
-            run(client, &format!("BEGIN; TRUNCATE ONLY {}", table.qualified()))?;
-            copy(client, job, &copy_frozen_statement(table, found.reading.raw_bytes), first)?;
-            run(client, "COMMIT")?;
-        } else {
-            // These rows need a vacuum some day.
-            statistics::count_changes(client, true);
-            copy(client, job, &copy_in_statement(table, found.reading.raw_bytes), first)?;
-            statistics::count_changes(client, false);
-        }
+fn build(client: &mut Client, found: &Found, index: &Index) {
+    if lock(&found.failure).is_some() {
+        return;
     }
-    if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
-        let figures = rows::read(client, table, &found.reading, &mut |_| true)?;
-        lock(&found.measured).push((*number, figures));
-        statistics::gather(client, [&*table.qualified()])?;
+    found.working.fetch_add(1, Ordering::AcqRel);
+    if index.build(client) {
+        lock(&found.built).insert(index.number);
     }
-    Ok(())
+    found.working.fetch_sub(1, Ordering::AcqRel);
 }
 
 fn copy(client: &mut Client, job: &Job, statement: &str, first: Vec<u8>) -> Result<()> {
@@ -234,7 +318,8 @@ mod tests {
         assert!(!is_cut(CUT_BYTES_MIN - 1, CUT_BYTES_MIN, true), "small");
         assert!(is_cut(CUT_BYTES_MIN, 100 * CUT_BYTES_MIN, true), "the others have nothing to do");
         assert!(!is_cut(CUT_BYTES_MIN, 100 * CUT_BYTES_MIN, false), "the others read back");
-        assert!(is_cut(CUT_BYTES_MIN, 2 * CUT_BYTES_MIN, false), "a large part of everything");
+        assert!(!is_cut(CUT_BYTES_MIN, 2 * CUT_BYTES_MIN, false), "half of everything: the others build indexes");
+        assert!(is_cut(CUT_BYTES_MIN, CUT_BYTES_MIN + 1, false), "most of everything");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod admin;
 mod filling;
 mod in_place;
+mod indexes;
 mod inspect;
 mod json;
 mod load;
@@ -268,9 +269,9 @@ impl Target for PostgresTarget {
                 self.filling()?.run(&text)
             }
             "4-large-objects/2-data.copy" => self.filling()?.large_objects(content),
-            "5-post-data.sql" => {
+            "1-post-data.sql" | "5-post-data.sql" => {
                 let text = read_text(content, &path, SCHEMA_BYTES_MAX)?;
-                self.filling()?.post_data = Some(text);
+                self.filling()?.post_data(text);
                 Ok(())
             }
             _ if is_document(&path) => {
@@ -411,7 +412,7 @@ impl PostgresTarget {
         let tables = self.tables.as_mut().ok_or_else(|| no_layout(&self.name))?;
         match path {
             "1-pre-data.sql" => tables.pre_data(&read_text(content, path, SCHEMA_BYTES_MAX)?),
-            "5-post-data.sql" => {
+            "1-post-data.sql" | "5-post-data.sql" => {
                 tables.post_data(read_text(content, path, SCHEMA_BYTES_MAX)?);
                 Ok(())
             }

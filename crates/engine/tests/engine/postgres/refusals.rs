@@ -292,7 +292,7 @@ fn a_restore_into_a_new_database_that_fails_takes_the_database_away() {
     shop(&server);
     let unpacked = backup(&server.url("shop"), Export::Native);
     for (path, broken) in [
-        ("5-post-data.sql", "CREATE INDEX nonsense;"),
+        ("1-post-data.sql", "CREATE INDEX nonsense;"),
         ("2-data/0002-public.orders.copy", "1\n"),
         ("0-layout.json", "{"),
     ] {

@@ -67,7 +67,7 @@ impl Definitions {
             return Ok(());
         }
         let text = self.after_rows.take().ok_or_else(|| {
-            Error::new(ErrorKind::Truncated, "the export ends without 5-post-data.sql", "Use another backup.")
+            Error::new(ErrorKind::Truncated, "the export ends without 1-post-data.sql", "Use another backup.")
         })?;
         let mut returned = BTreeSet::new();
         for statement in split(&text) {
