@@ -16,13 +16,12 @@ use crate::catalog::backups::{BackupRecord, ComponentSummary};
 use crate::hash::HashKey;
 use crate::manifest::{ComponentManifest, Format, MANIFEST_VERSION, Manifest, State};
 use crate::room::Room;
-use crate::scratch::Scratch;
 use crate::source::{Context, Source};
 use crate::{Error, ErrorKind, Result, component, hooks, repository, sidecar, storage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vault::{Committed, Progress, Store};
+use vault::{Committed, EntryWriter, Progress, Store};
 
 /// Takes a backup. A partial one is a result, not an error: its state says so.
 pub fn run(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -> Result<BackupRecord> {
@@ -70,10 +69,18 @@ fn take(room: &Room, job: &Job, record: &mut BackupRecord, progress: &Arc<dyn Pr
         started_at: job.started_at,
         deduplicating: job.format == Format::Repository,
     };
-    let mut sources = capture(room, job, &context)?;
-    let captured_at = room.now();
-    progress.step("backup.captured");
-    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, &scratch, progress)?;
+    let (mut sources, captured_at, writer) = std::thread::scope(|scope| {
+        // A repository reads its index meanwhile.
+        let opening = scope.spawn(|| storage::create(room, job, scratch.path(), progress));
+        let captured = capture(room, job, &context).map(|sources| (sources, room.now()));
+        if captured.is_ok() {
+            progress.step("backup.captured");
+        }
+        let writer = opening.join().unwrap_or_else(|_| Err(Error::internal("opening the storage panicked")));
+        let (sources, captured_at) = captured?;
+        Result::Ok((sources, captured_at, writer?))
+    })?;
+    let (manifest, committed) = write(room, job, &mut sources, captured_at, &context, writer)?;
     progress.step("backup.committed");
     complete(room, job, record, &manifest, &committed).inspect_err(|_| discard(room, job, &committed))?;
     progress.step("backup.sidecar");
@@ -100,10 +107,8 @@ fn write(
     sources: &mut [(String, Box<dyn Source>)],
     captured_at: Timestamp,
     context: &Context<'_>,
-    scratch: &Scratch,
-    progress: &Arc<dyn Progress>,
+    mut writer: Box<dyn EntryWriter + '_>,
 ) -> Result<(Manifest, Committed)> {
-    let mut writer = storage::create(room, job, scratch.path(), progress)?;
     let mut components = Vec::new();
     for (name, source) in sources {
         let expected = room.catalog.component_bytes_last(&job.plan, name)?;

@@ -9,6 +9,7 @@ use super::format::pack::{BlobKind, PackedBlob};
 use super::id::Id;
 use super::index::Index;
 use crate::error::{Error, ErrorKind, Result};
+use std::cell::RefCell;
 
 /// No blob expands beyond this: content is cut at 8 MiB, but the tree of a folder with millions of files is long.
 const PLAIN_BYTES_MAX: u32 = 1 << 30;
@@ -21,6 +22,11 @@ impl Expander {
     pub fn new() -> Result<Self> {
         zstd::bulk::Decompressor::new().map(Self).map_err(|cause| Error::internal(format!("zstd: {cause}")))
     }
+}
+
+thread_local! {
+    /// For single blobs: trees are small, and making a context takes as long as expanding one.
+    static EXPANDER: RefCell<Option<Expander>> = const { RefCell::new(None) };
 }
 
 /// Opens a sealed blob and appends its plaintext to `out`. The error says only what is wrong, not where.
@@ -80,14 +86,23 @@ pub fn load(files: &Files, index: &Index, id: Id, kind: BlobKind) -> Result<Vec<
 
 /// Loads one blob, trying these copies.
 pub fn load_copy(files: &Files, copies: &[Copy], id: Id, kind: BlobKind) -> Result<Vec<u8>> {
-    let mut expander = Expander::new()?;
+    let mut expander = match EXPANDER.take() {
+        Some(expander) => expander,
+        None => Expander::new()?,
+    };
+    let loaded = load_with(files, copies, id, kind, &mut expander);
+    EXPANDER.set(Some(expander));
+    loaded
+}
+
+fn load_with(files: &Files, copies: &[Copy], id: Id, kind: BlobKind, expander: &mut Expander) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut last = None;
     for (pack, blob) in copies {
         let name = FileKind::Pack.object_name(*pack);
         let sealed = files.store.read_range(&name, u64::from(blob.offset), blob.length as usize);
         let result = sealed.and_then(|mut sealed| {
-            open_into(&files.key, &mut expander, blob, &mut sealed, &mut out)
+            open_into(&files.key, expander, blob, &mut sealed, &mut out)
                 .map_err(|why| damaged_blob(id, kind, &name, why))
         });
         match result {

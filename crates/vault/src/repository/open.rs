@@ -47,7 +47,7 @@ pub struct Options {
     pub chunk_sizes: Sizes,
     /// About the size of a pack. Up to five of them are in memory while a backup runs.
     pub pack_size_bytes: usize,
-    /// How long an exclusive lock waits for others to show up: for stores whose listings lag.
+    /// How long an exclusive lock waits for others to show up, in stores that may list them later.
     pub lock_settle: Duration,
 }
 
@@ -231,7 +231,8 @@ impl Repository {
     }
 
     pub(super) fn lock(&self, exclusive: bool) -> Result<Lock> {
-        let settle = if exclusive { self.options.lock_settle } else { Duration::ZERO };
+        let lags = exclusive && !self.files.store.lists_at_once();
+        let settle = if lags { self.options.lock_settle } else { Duration::ZERO };
         Lock::acquire(&self.files, &self.environment, exclusive, settle)
     }
 

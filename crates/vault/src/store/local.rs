@@ -150,6 +150,10 @@ impl Store for LocalStore {
         }
     }
 
+    fn lists_at_once(&self) -> bool {
+        true
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
         let start = if folder.is_empty() { self.root.clone() } else { self.path(folder)? };
         let mut found = Vec::new();

@@ -94,6 +94,11 @@ pub trait Store: Send + Sync {
     /// All objects whose name lies below `folder` (`""` for all), in no particular order, unfinished ones never.
     fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>>;
 
+    /// Whether a listing shows everything that was written before, by whomever.
+    fn lists_at_once(&self) -> bool {
+        false
+    }
+
     /// Removes an object; one that is gone already is no error.
     fn remove(&self, name: &str) -> Result<()>;
 

@@ -83,6 +83,10 @@ impl Store for Retry {
         self.repeat(|_| self.inner.list(folder))
     }
 
+    fn lists_at_once(&self) -> bool {
+        self.inner.lists_at_once()
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.repeat(|_| self.inner.remove(name))
     }

@@ -1,10 +1,10 @@
 //! What the repository engine promises, on our own stores.
 
-use super::repository_samples::{assert_restores, back_up, file, init, sample};
+use super::repository_samples::{assert_restores, back_up, file, init, other, sample};
 use std::sync::Arc;
 use vault::repository::WriterOptions;
 use vault::store::LocalStore;
-use vault::{Entry, EntryWriter, Silent};
+use vault::{Entry, EntryKind, EntryWriter, Silent};
 
 #[test]
 fn what_is_backed_up_comes_back() {
@@ -14,6 +14,34 @@ fn what_is_backed_up_comes_back() {
     let second = back_up(&repository, &sample(2), Some(first), 0).unwrap();
     assert_restores(&repository, first, &sample(1));
     assert_restores(&repository, second, &sample(2));
+}
+
+#[test]
+fn every_entry_comes_back_in_its_own_folder() {
+    let store = tempfile::tempdir().unwrap();
+    let repository = init(Arc::new(LocalStore::open(store.path()).unwrap()));
+    let folder = |path: &str| other(path.as_bytes(), EntryKind::Directory);
+    let entries = [
+        folder("data"),
+        file("data/a", b"1", 1),
+        folder("data/empty"),
+        file("data/f", b"2", 2),
+        folder("data/g"),
+        folder("data/g/deep"),
+        file("data/g/deep/x", b"3", 3),
+        file("data/g/y", b"4", 4),
+        folder("data/h"),
+        // Its folder is described after what lies in it.
+        file("data/i/x", b"5", 5),
+        folder("data/i"),
+        file("data/i/y", b"6", 6),
+        file("data/z", b"7", 7),
+        file("other/a", b"8", 8),
+    ];
+    let first = back_up(&repository, &entries, None, 2).unwrap();
+    assert_restores(&repository, first, &entries);
+    let again = back_up(&repository, &entries, Some(first), 0).unwrap();
+    assert_restores(&repository, again, &entries);
 }
 
 #[test]

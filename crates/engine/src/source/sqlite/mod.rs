@@ -39,6 +39,7 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use vault::{Chunking, Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Timestamp};
 
@@ -47,6 +48,8 @@ pub struct SqliteSource {
     name: String,
     settings: SqliteSettings,
     captured: Option<Captured>,
+    /// Removes the copy: a large file takes its time.
+    removing: Option<JoinHandle<Result<()>>>,
 }
 
 struct Captured {
@@ -58,7 +61,7 @@ struct Captured {
 impl SqliteSource {
     /// A source of this name. Nothing is opened yet.
     pub fn new(name: impl Into<String>, settings: SqliteSettings) -> Self {
-        Self { name: name.into(), settings, captured: None }
+        Self { name: name.into(), settings, captured: None, removing: None }
     }
 
     /// Bytes, and what they come to.
@@ -154,7 +157,8 @@ impl Source for SqliteSource {
         if export == Export::Json && !findings.json_obstacles.is_empty() {
             return Err(within(not_for_json(&findings.json_obstacles)));
         }
-        capture::remove(&captured.copy)?;
+        // The next component may need the room.
+        self.removing = Some(std::thread::spawn(move || capture::remove(&captured.copy)));
         findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
         Ok(ComponentManifest {
             name: self.name.clone(),
@@ -166,6 +170,15 @@ impl Source for SqliteSource {
             warnings: findings.warnings,
             figures: Figures::Database(figures),
         })
+    }
+}
+
+impl Drop for SqliteSource {
+    /// What could not be removed goes with the run's temporary folder.
+    fn drop(&mut self) {
+        if let Some(Ok(Err(error))) = self.removing.take().map(JoinHandle::join) {
+            tracing::warn!(component = self.name, %error, "a copy was left for later");
+        }
     }
 }
 

@@ -69,6 +69,7 @@ fn try_backup(path: &Path, export: Export) -> engine::Result<Backup> {
     let mut kept = Kept::default();
     source.capture(&context)?;
     let manifest = source.read(&context, &mut kept)?;
+    drop(source);
     assert_eq!(scratch.path().read_dir().unwrap().count(), 0, "scratch files are removed");
     let (entry, bytes) = kept.0.pop().unwrap();
     assert!(kept.0.is_empty());

@@ -10,45 +10,79 @@ use crate::repository::blobs;
 use crate::repository::format::pack::BlobKind;
 use crate::repository::format::tree::{self, Node, NodeKind};
 use crate::repository::id::Id;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Folders that are read ahead.
-const AHEAD: usize = 16;
+/// Folders and entries that are handed over at once: waking each other for every folder would take longer than reading it.
+const BATCH_FOLDERS: usize = 64;
+const BATCH_NODES: usize = 1024;
+/// Batches that wait.
+const BATCHES_WAITING: usize = 2;
 
 type Loaded = (Id, Result<Vec<Node>>);
 
 /// Reads the trees below one folder ahead of a backup.
 #[derive(Default)]
 pub struct Before {
-    loaded: Option<Receiver<Loaded>>,
+    root: Option<Id>,
+    current: std::vec::IntoIter<Loaded>,
+    loaded: Option<Receiver<Vec<Loaded>>>,
+    /// What is not needed any more: who took the memory gives it back, or both would wait for the allocator.
+    spent: Option<Sender<Vec<Node>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Before {
     /// Begins below `root`, whose nodes come first.
     pub fn start(shared: &Arc<Shared>, root: Id) -> Result<Self> {
-        let (send, loaded) = bounded(AHEAD);
+        let (send, loaded) = bounded(BATCHES_WAITING);
+        let (spent, returned) = unbounded();
         let shared = Arc::clone(shared);
         let thread = super::pipeline::spawn("parent snapshot", move || {
             // Nobody listens any more when the backup has gone on to something else.
-            let _ = read_ahead(&shared, root, &send);
+            let _ = read_ahead(&shared, root, &send, &returned);
         })?;
-        Ok(Self { loaded: Some(loaded), thread: Some(thread) })
+        Ok(Self {
+            root: Some(root),
+            current: Vec::new().into_iter(),
+            loaded: Some(loaded),
+            spent: Some(spent),
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether it began there.
+    pub fn is_below(&self, root: Id) -> bool {
+        self.root == Some(root)
+    }
+
+    /// Takes a folder's nodes back.
+    pub fn give_back(&self, nodes: Vec<Node>) {
+        if let Some(spent) = &self.spent {
+            // Where the thread is through, they are freed here.
+            let _ = spent.send(nodes);
+        }
     }
 
     /// A folder's nodes, sorted by name.
     pub fn take(&mut self, shared: &Shared, id: Id) -> Result<Vec<Node>> {
-        // What comes before it is of folders that are gone.
-        let ahead = self.loaded.iter().flatten().find(|(found, _)| *found == id);
-        ahead.map_or_else(|| load(shared, id), |(_, nodes)| nodes)
+        loop {
+            // What comes before it is of folders that are gone.
+            if let Some((_, nodes)) = self.current.find(|(found, _)| *found == id) {
+                return nodes;
+            }
+            match self.loaded.as_ref().map(Receiver::recv) {
+                Some(Ok(batch)) => self.current = batch.into_iter(),
+                _ => return load(shared, id),
+            }
+        }
     }
 }
 
 impl Drop for Before {
     fn drop(&mut self) {
-        self.loaded = None;
+        (self.loaded, self.spent) = (None, None);
         if let Some(thread) = self.thread.take() {
             // A panic there has no one left to hear of it.
             let _ = thread.join();
@@ -66,15 +100,22 @@ pub fn load(shared: &Shared, id: Id) -> Result<Vec<Node>> {
 }
 
 /// `None`: nobody wants more.
-fn read_ahead(shared: &Shared, root: Id, out: &Sender<Loaded>) -> Option<()> {
+fn read_ahead(shared: &Shared, root: Id, out: &Sender<Vec<Loaded>>, spent: &Receiver<Vec<Node>>) -> Option<()> {
+    let (mut batch, mut batch_nodes) = (Vec::new(), 0);
     let mut waiting = vec![root];
     while let Some(id) = waiting.pop() {
+        spent.try_iter().for_each(drop);
         let nodes = load(shared, id);
         if let Ok(nodes) = &nodes {
             let folders = nodes.iter().rev().filter(|node| node.kind == NodeKind::Directory);
             waiting.extend(folders.filter_map(|node| node.subtree));
+            batch_nodes += nodes.len();
         }
-        out.send((id, nodes)).ok()?;
+        batch.push((id, nodes));
+        if batch.len() == BATCH_FOLDERS || batch_nodes >= BATCH_NODES {
+            out.send(std::mem::take(&mut batch)).ok()?;
+            batch_nodes = 0;
+        }
     }
-    Some(())
+    out.send(batch).ok()
 }

@@ -8,6 +8,7 @@ use crate::entry::Timestamp;
 use crate::error::{Error, Result};
 use crate::repository::format::tree::{self, Node, NodeKind};
 use crate::repository::id::Id;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,13 @@ enum Child {
     File(Node, Blobs),
     /// A folder that becomes a tree before this one.
     Folder(Node, Number),
+}
+
+impl Child {
+    fn name(&self) -> &[u8] {
+        let (Self::Leaf(node) | Self::File(node, _) | Self::Folder(node, _)) = self;
+        &node.name
+    }
 }
 
 /// A folder of the parent snapshot.
@@ -50,9 +58,14 @@ pub struct Folder {
     number: Number,
     node: Node,
     children: Vec<Child>,
-    names: HashSet<Vec<u8>>,
+    /// The entry that came last.
+    last: Vec<u8>,
+    /// All names, as soon as one comes that is not after the last.
+    names: Option<HashSet<Vec<u8>>>,
     /// The same folder in the parent snapshot.
     before: Earlier,
+    /// Where it was looked into last: both come in the order of their names.
+    looked_at: Cell<usize>,
     /// Entries that are what they were there; folders among them if their trees are, too.
     same: usize,
     /// Trees that folders must become again for that.
@@ -75,6 +88,8 @@ struct Left {
 pub struct Folders {
     open: Vec<Folder>,
     left: VecDeque<Left>,
+    /// What folders that were left held in the parent snapshot.
+    spent: Vec<Vec<Node>>,
     trees: HashMap<Number, Id>,
     next_number: Number,
     /// Blobs handed out so far.
@@ -95,6 +110,7 @@ impl Folders {
         let mut folders = Self {
             open: Vec::new(),
             left: VecDeque::new(),
+            spent: Vec::new(),
             trees: HashMap::new(),
             next_number: 0,
             blobs_begun: 0,
@@ -114,8 +130,10 @@ impl Folders {
             number: self.next_number,
             node,
             children: Vec::new(),
-            names: HashSet::new(),
+            last: Vec::new(),
+            names: None,
             before,
+            looked_at: Cell::new(0),
             same: 0,
             same_trees: Vec::new(),
         });
@@ -125,6 +143,11 @@ impl Folders {
     /// How many leading parts of `path` are open already.
     pub fn common_depth<'p>(&self, path: impl Iterator<Item = &'p [u8]>) -> usize {
         self.open[1..].iter().zip(path).take_while(|(folder, part)| folder.name == *part).count()
+    }
+
+    /// The nodes of the parent snapshot that are not needed any more.
+    pub fn take_spent(&mut self) -> impl Iterator<Item = Vec<Node>> {
+        self.spent.drain(..)
     }
 
     /// How many folders below the root are open.
@@ -144,7 +167,9 @@ impl Folders {
         let Some(mut folder) = self.open.pop() else { return Ok(()) };
         let node = std::mem::replace(&mut folder.node, Node::new(b"", NodeKind::Directory));
         let number = folder.number;
-        self.left.push_back(folder.left(self.blobs_begun));
+        let (left, spent) = folder.left(self.blobs_begun);
+        self.left.push_back(left);
+        self.spent.push(spent);
         let parent = self.open.last_mut().ok_or_else(|| Error::internal("the root folder was left"))?;
         if let Some(was) = parent.before_of(&node.name)
             && let Some(tree) = was.subtree
@@ -192,7 +217,7 @@ impl Folders {
     }
 
     fn claim_name(&mut self, name: &[u8]) -> Result<()> {
-        if self.current()?.names.insert(name.to_vec()) {
+        if self.current()?.claim(name) {
             return Ok(());
         }
         Err(Error::internal(format!(
@@ -273,7 +298,7 @@ impl Folders {
     pub fn leave_all(&mut self) -> Result<()> {
         self.leave_to(0)?;
         if let Some(root) = self.open.pop() {
-            self.left.push_back(root.left(self.blobs_begun));
+            self.left.push_back(root.left(self.blobs_begun).0);
         }
         Ok(())
     }
@@ -292,20 +317,36 @@ impl Folders {
 impl Folder {
     /// The entry of the same name in the parent snapshot.
     pub fn before_of(&self, name: &[u8]) -> Option<&Node> {
-        let at = self.before.nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
-        Some(&self.before.nodes[at])
+        let nodes = &self.before.nodes;
+        let last = self.looked_at.get();
+        let near = (last..last + 2).find(|&at| nodes.get(at).is_some_and(|node| node.name == name));
+        let at = near.or_else(|| nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok())?;
+        self.looked_at.set(at);
+        Some(&nodes[at])
     }
 
-    fn left(self, blobs_begun: u64) -> Left {
+    /// Whether the name is the first of its kind here.
+    fn claim(&mut self, name: &[u8]) -> bool {
+        if self.names.is_none() && (self.children.is_empty() || name > self.last.as_slice()) {
+            self.last.clear();
+            self.last.extend_from_slice(name);
+            return true;
+        }
+        let names = self.names.get_or_insert_with(|| self.children.iter().map(|child| child.name().to_vec()).collect());
+        names.insert(name.to_vec())
+    }
+
+    fn left(self, blobs_begun: u64) -> (Left, Vec<Node>) {
         // Names are different among the entries as they are among those before: all the same is nothing more and nothing less.
         let same = self.same == self.children.len() && self.same == self.before.nodes.len();
-        Left {
+        let left = Left {
             number: self.number,
             children: self.children,
             needs: blobs_begun,
             before: self.before.tree,
             same: same.then_some(self.same_trees),
-        }
+        };
+        (left, self.before.nodes)
     }
 }
 

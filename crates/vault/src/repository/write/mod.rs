@@ -88,6 +88,8 @@ pub struct RepositoryWriter {
     before: Before,
     trees: Batch,
     linked: HashMap<Vec<u8>, Linked>,
+    /// The path of the folder that is open, once an entry has come.
+    here: Option<Vec<u8>>,
     summary: Summary,
     options: WriterOptions,
     time: Timestamp,
@@ -123,15 +125,21 @@ impl Repository {
             }
             _ => Earlier::default(),
         };
+        let ahead = match first_folder(&before, &options.paths) {
+            // Its trees are on their way when the first entry comes.
+            Some(tree) if options.threads > 0 => Before::start(pipeline.shared(), tree)?,
+            _ => Before::default(),
+        };
         Ok(RepositoryWriter {
             pipeline,
             lock,
             gear: self.gear(),
             feeder: Feeder::default(),
             folders: Folders::new(before),
-            before: Before::default(),
+            before: ahead,
             trees: Batch { tree: true, ..Batch::default() },
             linked: HashMap::new(),
+            here: None,
             summary: Summary { backup_start: format_time((self.environment.now)()), ..Summary::default() },
             time: options.time.unwrap_or_else(|| (self.environment.now)()),
             options,
@@ -140,6 +148,12 @@ impl Repository {
             progress,
         })
     }
+}
+
+/// The tree that the first of the paths had in the parent snapshot.
+fn first_folder(before: &Earlier, paths: &[String]) -> Option<Id> {
+    let name = paths.first()?.trim_start_matches('/').as_bytes();
+    before.nodes.iter().find(|node| node.name == name).and_then(|node| node.subtree)
 }
 
 /// What is damaged of the parent snapshot is as good as none: its files are read again, which mends it.
@@ -156,6 +170,12 @@ fn forgive(what: &str, loaded: Result<Earlier>, progress: &dyn Progress) -> Resu
 impl RepositoryWriter {
     /// Opens the folders that lead to `path`, leaving others.
     fn enter_parents(&mut self, path: &EntryPath) -> Result<()> {
+        let folder = &path.as_bytes()[..path.as_bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
+        // Most entries lie beside the one before.
+        if self.here.as_deref() == Some(folder) {
+            return Ok(());
+        }
+        self.here = None;
         let parts: Vec<&[u8]> = path.as_bytes().split(|&byte| byte == b'/').collect();
         let parents = &parts[..parts.len() - 1];
         let depth = self.folders.common_depth(parents.iter().copied());
@@ -164,6 +184,7 @@ impl RepositoryWriter {
             let node = folders::undescribed(part, self.time);
             self.enter(node)?;
         }
+        self.here = Some(folder.to_vec());
         Ok(())
     }
 
@@ -178,8 +199,9 @@ impl RepositoryWriter {
 
     fn load_before(&mut self, tree: Id) -> Result<Earlier> {
         let shared = self.pipeline.shared();
+        self.folders.take_spent().for_each(|nodes| self.before.give_back(nodes));
         // Within a component folders come in order; components do not.
-        if self.folders.depth() == 0 && self.options.threads > 0 {
+        if self.folders.depth() == 0 && self.options.threads > 0 && !self.before.is_below(tree) {
             self.before = Before::start(shared, tree)?;
         }
         let loaded = self.before.take(shared, tree).map(|nodes| Earlier { tree: Some(tree), nodes });
@@ -187,13 +209,17 @@ impl RepositoryWriter {
     }
 
     fn write_directory(&mut self, entry: &Entry, node: Node) -> Result<()> {
+        self.here = None;
         let depth = entry.path.as_bytes().split(|&byte| byte == b'/').count();
         if self.folders.common_depth(entry.path.as_bytes().split(|&byte| byte == b'/')) == depth {
             self.folders.leave_to(depth)?;
-            return self.folders.describe_current(node);
+            self.folders.describe_current(node)?;
+        } else {
+            self.enter_parents(&entry.path)?;
+            self.enter(node)?;
         }
-        self.enter_parents(&entry.path)?;
-        self.enter(node)
+        self.here = Some(entry.path.as_bytes().to_vec());
+        Ok(())
     }
 
     fn write_file(&mut self, entry: &Entry, mut node: Node, content: Option<&mut dyn Content>) -> Result<Outcome> {
