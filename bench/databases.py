@@ -37,7 +37,8 @@ class Server:
 
     def start(self, command, ready):
         log = open(self.folder + "/log", "a")
-        self.process = subprocess.Popen(NICE + as_user(self.user) + command, stdout=log, stderr=log, cwd=self.folder)
+        self.process = subprocess.Popen(NICE + as_user(self.user) + command, stdout=log, stderr=log, cwd=self.folder,
+                                        start_new_session=True, preexec_fn=measure.go_first)
         for _ in range(600):
             if subprocess.run(ready, shell=True, capture_output=True).returncode == 0:
                 return

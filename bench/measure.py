@@ -30,17 +30,18 @@ def size_bytes(path):
     return sum(os.lstat(os.path.join(d, f)).st_size for d, _, files in os.walk(path) for f in files)
 
 
+def go_first():
+    """Where sessions share the processors (autogroup), niceness counts only within one: this one goes before others. For
+    measured commands and the servers that they talk to."""
+    try:
+        open("/proc/self/autogroup", "w").write("-20")
+    except OSError:
+        pass  # Not privileged, or no such kernel: measured as it is.
+
+
 def run(command, cwd=None, env=None):
     """Returns {wall_s, cpu_s, peak_bytes, exit, output, error}. `sync` runs first, so that nobody pays for an earlier run."""
     os.sync()
-
-    def go_first():
-        # Where sessions share the processors (autogroup), niceness counts only within one: this one goes before others.
-        try:
-            open("/proc/self/autogroup", "w").write("-20")
-        except OSError:
-            pass  # Not privileged, or no such kernel: measured as it is.
-
     peak, done, texts = [0], threading.Event(), {}
     started = time.monotonic()
     process = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], cwd=cwd, env=dict(os.environ, **(env or {})),
