@@ -86,9 +86,11 @@ fn the_repository_is_checked_as_a_whole_or_in_part() {
     assert_eq!(app.ok(&["verify", "--read-data-subset", "1/1"])["packsRead"], whole["packs"]);
     let index = app.ok(&["verify", "--repository", "--depth", "stored"]);
     assert_eq!((&index["packsRead"], &index["blobs"]), (&Value::from(0), &whole["blobs"]));
-    for part in ["5%", "1K"] {
-        assert_eq!(app.ok(&["verify", "--read-data-subset", part])["packsRead"], 1, "{part}");
-    }
+    assert_eq!(app.ok(&["verify", "--read-data-subset", "5%"])["packsRead"], 1);
+    // A pack of trees may be smaller than that: another one is read then, whichever were drawn.
+    let some = app.ok(&["verify", "--read-data-subset", "1K"]);
+    assert!(some["bytesRead"].as_u64() >= Some(1 << 10), "{some}");
+    assert!(some["packsRead"].as_u64() < whole["packs"].as_u64(), "{some}");
     for wrong in ["0%", "2/1", "5"] {
         assert_eq!(app.run(&["verify", "--read-data-subset", wrong]).exit, 2, "{wrong}");
     }
