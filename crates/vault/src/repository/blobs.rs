@@ -14,6 +14,9 @@ use std::cell::RefCell;
 /// No blob expands beyond this: content is cut at 8 MiB, but the tree of a folder with millions of files is long.
 const PLAIN_BYTES_MAX: u32 = 1 << 30;
 
+const UNAUTHENTIC: &str = "its authentication tag does not match";
+const ANOTHER: &str = "its content does not match its id";
+
 /// A reusable zstd context.
 pub struct Expander(zstd::bulk::Decompressor<'static>);
 
@@ -29,7 +32,24 @@ thread_local! {
     static EXPANDER: RefCell<Option<Expander>> = const { RefCell::new(None) };
 }
 
-/// Opens a sealed blob and appends its plaintext to `out`. The error says only what is wrong, not where.
+/// Opens a sealed blob where it lies, or in `room` if it is compressed. The error says only what is wrong, not where.
+pub fn open<'a>(
+    key: &MasterKey,
+    expander: &mut Expander,
+    blob: &PackedBlob,
+    sealed: &'a mut [u8],
+    room: &'a mut Vec<u8>,
+) -> std::result::Result<&'a [u8], &'static str> {
+    if blob.uncompressed_length.is_some() {
+        room.clear();
+        open_into(key, expander, blob, sealed, room)?;
+        return Ok(room);
+    }
+    let plain = key.open(sealed).ok_or(UNAUTHENTIC)?;
+    if Id::of(plain) == blob.id { Ok(plain) } else { Err(ANOTHER) }
+}
+
+/// Opens a sealed blob and appends its plaintext to `out`.
 pub fn open_into(
     key: &MasterKey,
     expander: &mut Expander,
@@ -37,7 +57,7 @@ pub fn open_into(
     sealed: &mut [u8],
     out: &mut Vec<u8>,
 ) -> std::result::Result<(), &'static str> {
-    let plain = key.open(sealed).ok_or("its authentication tag does not match")?;
+    let plain = key.open(sealed).ok_or(UNAUTHENTIC)?;
     let start = out.len();
     match blob.uncompressed_length {
         None => out.extend_from_slice(plain),
@@ -46,7 +66,7 @@ pub fn open_into(
     }
     if Id::of(&out[start..]) != blob.id {
         out.truncate(start);
-        return Err("its content does not match its id");
+        return Err(ANOTHER);
     }
     Ok(())
 }

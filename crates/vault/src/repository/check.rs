@@ -114,9 +114,8 @@ impl Repository {
         let chosen = choose(&survey, depth);
         let bytes = chosen.iter().filter_map(|id| survey.packs.get(id)).sum();
         progress.phase("verifying the repository", Some(bytes));
-        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        survey.read_packs(&chosen, threads, progress)?;
-        let lost = survey.lost_files()?;
+        let whole = survey.read_packs(&chosen, progress, |survey| survey.walk_ahead(progress))?;
+        let lost = survey.lost_files(whole, progress)?;
         lock.release()?;
         let is_whole = |id: &Id| !lost.iter().any(|file| file.snapshot == *id);
         Ok(CheckReport {

@@ -32,14 +32,24 @@ impl Files {
 
     /// The same, with the file's size.
     pub fn load_sized(&self, kind: FileKind, id: Id, size_bytes_max: u64) -> Result<(Vec<u8>, u64)> {
-        let name = kind.object_name(id);
-        let mut sealed = self.store.read_all(&name, size_bytes_max)?;
+        let sealed = self.fetch(kind, id, size_bytes_max)?;
         let size_bytes = sealed.len() as u64;
+        Ok((self.unseal(kind, id, sealed)?, size_bytes))
+    }
+
+    /// A file as it is stored, for [`unseal`](Self::unseal).
+    pub fn fetch(&self, kind: FileKind, id: Id, size_bytes_max: u64) -> Result<Vec<u8>> {
+        self.store.read_all(&kind.object_name(id), size_bytes_max)
+    }
+
+    /// The JSON in a file that was fetched.
+    pub fn unseal(&self, kind: FileKind, id: Id, mut sealed: Vec<u8>) -> Result<Vec<u8>> {
+        let name = kind.object_name(id);
         if Id::of(&sealed) != id {
             return Err(damaged_file(&name, "its content does not match its name"));
         }
         let plain = self.key.open(&mut sealed).ok_or_else(|| damaged_file(&name, "it was not sealed with this key"))?;
-        Ok((unpacked::decode(plain, &name)?, size_bytes))
+        unpacked::decode(plain, &name)
     }
 
     /// Seals and writes a document; returns its name and size.

@@ -32,6 +32,7 @@ mod format;
 pub mod fuzzing;
 mod id;
 mod index;
+mod index_load;
 mod keys;
 mod lock;
 mod open;

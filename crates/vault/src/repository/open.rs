@@ -3,12 +3,13 @@
 use super::chunk::{Gear, Sizes};
 use super::crypto::MasterKey;
 use super::files::{Files, damaged_file};
+use super::format::FileKind;
 use super::format::config::{self, Config};
 use super::format::pack::PackedBlob;
 use super::format::snapshot::{self, SnapshotFile};
-use super::format::{FileKind, index_file};
 use super::id::Id;
 use super::index::Index;
+use super::index_load;
 use super::keys;
 use super::lock::Lock;
 use crate::entry::Timestamp;
@@ -272,10 +273,9 @@ impl Repository {
         strict: bool,
         wanted: &impl Fn(Id, &[PackedBlob]) -> bool,
     ) -> Result<()> {
-        for (id, _) in self.files.list(FileKind::Index)? {
-            let json = self.files.load(FileKind::Index, id, index_file::SIZE_BYTES_MAX);
-            let packs = match json.and_then(|json| index_file::decode(&json)) {
-                Err(error) if !strict && error.kind() == ErrorKind::Damaged => continue,
+        index_load::read_each(&self.files, |id, packs| {
+            let packs = match packs {
+                Err(error) if !strict && error.kind() == ErrorKind::Damaged => return Ok(()),
                 other => other.map_err(|error| error.within(format!("index/{id}")))?,
             };
             for (pack, blobs) in packs {
@@ -283,8 +283,8 @@ impl Repository {
                     index.add_pack(pack, &blobs);
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::format::pack::{BlobKind, PackedBlob};
 use super::id::Id;
 use super::open::Repository;
 use super::prune::Copier;
-use super::survey::{Finding, LostFile, Survey, bearable};
+use super::survey::{Finding, LostFile, Survey, Whole, bearable};
 use super::write::adopt;
 use super::write::packer::OpenPack;
 use super::write::pipeline::split;
@@ -44,13 +44,12 @@ impl Repository {
         let mut survey = Survey::begin(&self.files)?;
         let mut packs: Vec<Id> = survey.packs.keys().copied().collect();
         packs.sort_unstable();
-        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        survey.read_packs(&packs, threads, progress)?;
+        survey.read_packs(&packs, progress, |_| ())?;
         let mut report = RepairReport::default();
         if !survey.findings.is_empty() {
             lock.ensure_held()?;
             self.rebuild(&survey, &packs, &lock, &mut report, progress)?;
-            report.lost = Survey::begin(&self.files)?.lost_files()?;
+            report.lost = Survey::begin(&self.files)?.lost_files(Whole::default(), progress)?;
         }
         report.findings = survey.findings;
         lock.release()?;

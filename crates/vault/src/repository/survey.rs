@@ -2,15 +2,15 @@
 //!
 //! Nothing here stops at the first damage. What cannot be read is a finding; only a store that does not answer is an error.
 
-use super::blobs::{Expander, open_into};
+use super::blobs::{Expander, open};
 use super::files::Files;
 use super::format::FileKind;
-use super::format::index_file;
 use super::format::pack::{self, BlobKind, PackedBlob};
 use super::format::snapshot::{self, SnapshotFile};
 use super::format::tree::NodeKind;
 use super::id::Id;
 use super::index::Index;
+use super::index_load;
 use super::walk::load_tree;
 use super::write::adopt;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +40,13 @@ pub struct LostFile {
     pub snapshot: Id,
     /// The file; a folder whose listing is lost ends in `/`, and everything below it is lost.
     pub path: Vec<u8>,
+}
+
+/// Trees below which nothing is lost, by the damage that was known: so many copies of blobs.
+#[derive(Default)]
+pub struct Whole {
+    trees: HashSet<Id>,
+    damaged: usize,
 }
 
 /// What is in a repository, and what is wrong with it.
@@ -107,16 +114,15 @@ impl<'a> Survey<'a> {
     }
 
     fn read_index(&mut self) -> Result<()> {
-        for (id, _) in self.files.list(FileKind::Index)? {
-            let json = self.files.load(FileKind::Index, id, index_file::SIZE_BYTES_MAX);
+        index_load::read_each(self.files, |id, packs| {
             self.index_files.push(id);
-            match bearable(json.and_then(|json| index_file::decode(&json)))? {
+            match bearable(packs)? {
                 Ok(packs) => packs.iter().for_each(|(pack, blobs)| self.index.add_pack(*pack, blobs)),
                 Err(Some(why)) => self.find(FileKind::Index.object_name(id), why, true),
                 Err(None) => {}
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Packs that are missing, of another size than the index tells, or in no index.
@@ -159,15 +165,23 @@ impl<'a> Survey<'a> {
         packs
     }
 
-    /// Reads these packs whole and checks every byte of them against their tags, hashes, headers and the index.
-    pub fn read_packs(&mut self, chosen: &[Id], threads: usize, progress: &dyn Progress) -> Result<()> {
+    /// Reads these packs whole and checks every byte of them against their tags, hashes, headers and the index. `meanwhile`
+    /// sees what was known before.
+    pub fn read_packs<T: Send>(
+        &mut self,
+        chosen: &[Id],
+        progress: &dyn Progress,
+        meanwhile: impl FnOnce(&Self) -> T + Send,
+    ) -> Result<T> {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let expected = self.blobs_by_pack();
         let next = AtomicUsize::new(0);
         let bytes = AtomicU64::new(0);
         let results: Mutex<Vec<PackResult>> = Mutex::default();
         let failure: Mutex<Option<Error>> = Mutex::default();
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
+        let meanwhile = std::thread::scope(|scope| {
+            let meanwhile = scope.spawn(|| meanwhile(self));
+            for _ in 0..threads.min(chosen.len()) {
                 scope.spawn(|| {
                     while let Some(&id) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let size = self.packs.get(&id).copied().unwrap_or(0);
@@ -185,6 +199,7 @@ impl<'a> Survey<'a> {
                     }
                 });
             }
+            meanwhile.join()
         });
         if let Some(error) = lock(&failure).take() {
             return Err(error);
@@ -193,7 +208,7 @@ impl<'a> Survey<'a> {
         let mut results = std::mem::take(&mut *lock(&results));
         results.sort_unstable_by_key(|result| result.id);
         results.into_iter().for_each(|result| self.take_result(result));
-        Ok(())
+        meanwhile.map_err(|_| Error::internal("a thread that walks trees panicked"))
     }
 
     fn take_result(&mut self, result: PackResult) {
@@ -214,15 +229,25 @@ impl<'a> Survey<'a> {
         self.index.find(id, kind).any(|location| !self.damaged.contains(&(self.index.pack_id(location.pack), kind, id)))
     }
 
+    /// Walks all snapshots for [`lost_files`](Self::lost_files) to do so again only if more damage is found. What goes wrong
+    /// goes wrong there again.
+    pub fn walk_ahead(&self, progress: &dyn Progress) -> Whole {
+        let mut whole = Whole { trees: HashSet::new(), damaged: self.damaged.len() };
+        let walked = self.snapshots.iter().try_for_each(|(_, file)| {
+            self.walk(file.tree, Vec::new(), &mut whole.trees, &mut |_| {}, progress).map(drop)
+        });
+        walked.map_or_else(|_| Whole::default(), |()| whole)
+    }
+
     /// Walks all snapshots and names every file that is not whole. Each tree is read once; folders that several snapshots
-    /// share are walked again only if something in them is lost.
-    pub fn lost_files(&mut self) -> Result<Vec<LostFile>> {
-        let mut whole = HashSet::new();
+    /// share are walked again only if something in them is lost. `ahead` are trees that were whole by what was known then.
+    pub fn lost_files(&mut self, ahead: Whole, progress: &dyn Progress) -> Result<Vec<LostFile>> {
+        let mut whole = if ahead.damaged == self.damaged.len() { ahead.trees } else { HashSet::new() };
         let mut lost = Vec::new();
         let snapshots = self.snapshots.clone();
         for (snapshot, file) in snapshots {
             let before = lost.len();
-            self.walk(file.tree, Vec::new(), &mut whole, &mut |path| lost.push(LostFile { snapshot, path }))?;
+            self.walk(file.tree, Vec::new(), &mut whole, &mut |path| lost.push(LostFile { snapshot, path }), progress)?;
             if lost.len() > before {
                 let count = lost.len() - before;
                 let message = format!("{count} of its files or folders cannot be restored whole");
@@ -233,10 +258,18 @@ impl<'a> Survey<'a> {
     }
 
     /// True: everything below the tree is whole.
-    fn walk(&self, id: Id, folder: Vec<u8>, whole: &mut HashSet<Id>, lost: &mut dyn FnMut(Vec<u8>)) -> Result<bool> {
+    fn walk(
+        &self,
+        id: Id,
+        folder: Vec<u8>,
+        whole: &mut HashSet<Id>,
+        lost: &mut dyn FnMut(Vec<u8>),
+        progress: &dyn Progress,
+    ) -> Result<bool> {
         if whole.contains(&id) {
             return Ok(true);
         }
+        progress.check_cancelled()?;
         let loaded = bearable(load_tree(self.files, &self.index, id))?;
         let Ok(nodes) = loaded else {
             lost([&folder, &b"/"[..]].concat());
@@ -246,7 +279,9 @@ impl<'a> Survey<'a> {
         for node in nodes {
             let path = if folder.is_empty() { node.name } else { [&folder, &b"/"[..], &node.name].concat() };
             match node.subtree {
-                Some(subtree) if node.kind == NodeKind::Directory => all &= self.walk(subtree, path, whole, lost)?,
+                Some(subtree) if node.kind == NodeKind::Directory => {
+                    all &= self.walk(subtree, path, whole, lost, progress)?;
+                }
                 _ if node.content.iter().all(|id| self.has(*id, BlobKind::Data)) => {}
                 _ => {
                     all = false;
@@ -306,17 +341,18 @@ fn read_pack(files: &Files, id: Id, size_bytes: u64, listed: Option<&[PackedBlob
         let start = u64::from(run[0].offset);
         let end = run.iter().map(|blob| u64::from(blob.offset) + u64::from(blob.length)).max().unwrap_or(start);
         let name = FileKind::Pack.object_name(id);
-        let sealed = bearable(files.store.read_range(&name, start, (end - start) as usize))?.ok();
+        let mut sealed = bearable(files.store.read_range(&name, start, (end - start) as usize))?.ok();
+        // Blobs in a damaged index may overlap, and each must be judged by its own bytes: opening destroys them.
+        let overlap = run.windows(2).any(|two| two[0].offset.saturating_add(two[0].length) > two[1].offset);
         for blob in run {
-            plain.clear();
             let at = (u64::from(blob.offset) - start) as usize;
-            // A copy: blobs in a damaged index may overlap, and each must be judged by its own bytes.
-            own.clear();
-            let opened = match sealed.as_ref().and_then(|sealed| sealed.get(at..at + blob.length as usize)) {
-                Some(sealed) => {
+            let opened = match sealed.as_mut().and_then(|sealed| sealed.get_mut(at..at + blob.length as usize)) {
+                Some(sealed) if overlap => {
+                    own.clear();
                     own.extend_from_slice(sealed);
-                    open_into(&files.key, &mut expander, blob, &mut own, &mut plain)
+                    open(&files.key, &mut expander, blob, &mut own, &mut plain)
                 }
+                Some(sealed) => open(&files.key, &mut expander, blob, sealed, &mut plain),
                 None => Err("the pack ends before it"),
             };
             if let Err(why) = opened {

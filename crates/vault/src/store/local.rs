@@ -9,7 +9,7 @@ use crate::entry::EntryPath;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -119,9 +119,13 @@ impl Store for LocalStore {
 
     fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>> {
         let path = self.path(name)?;
-        let file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, offset).doing(|| format!("reading {}", path.display()))?;
+        let mut file = File::open(&path).doing(|| format!("opening {}", path.display()))?;
+        // What is going to be overwritten is not cleared before.
+        let mut bytes = Vec::with_capacity(length);
+        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length as u64).read_to_end(&mut bytes));
+        let whole =
+            read.and_then(|read| if read == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+        whole.doing(|| format!("reading {}", path.display()))?;
         Ok(bytes)
     }
 

@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 
 /// No document expands beyond this; restic's own index files stay below 8 MiB compressed.
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
+/// No more is reserved because a document claims to need it.
+const EXPECTED_BYTES_MAX: usize = 32 << 20;
 /// zstd's level: documents are mostly hexadecimal digits of hashes, which higher levels make longer, not shorter.
 const LEVEL: i32 = 1;
 /// What comes first in a compressed document.
@@ -36,7 +38,9 @@ pub fn decode(plain: &[u8], what: &str) -> Result<Vec<u8>> {
 /// Expands a zstd stream of at most `size_bytes_max`, whether or not it tells its size, allocating as it grows.
 fn expand(compressed: &[u8], size_bytes_max: usize) -> std::result::Result<Vec<u8>, String> {
     use std::io::Read;
-    let mut json = Vec::new();
+    // What it claims to need, within reason: growing would copy it several times.
+    let claimed = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().unwrap_or(0);
+    let mut json = Vec::with_capacity((claimed as usize).min(EXPECTED_BYTES_MAX.min(size_bytes_max)));
     zstd::stream::read::Decoder::with_buffer(compressed)
         .and_then(|decoder| decoder.take(size_bytes_max as u64 + 1).read_to_end(&mut json))
         .map_err(|cause| cause.to_string())?;

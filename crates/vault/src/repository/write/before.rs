@@ -4,6 +4,7 @@
 //! which are loaded and parsed while the backup looks at files. A folder that is asked for in another order is loaded when
 //! it is asked for.
 
+use super::folders::Earlier;
 use super::pipeline::Shared;
 use crate::error::Result;
 use crate::repository::blobs;
@@ -20,7 +21,7 @@ const BATCH_NODES: usize = 1024;
 /// Batches that wait.
 const BATCHES_WAITING: usize = 2;
 
-type Loaded = (Id, Result<Vec<Node>>);
+type Loaded = (Id, Result<Earlier>);
 
 /// Reads the trees below one folder ahead of a backup.
 #[derive(Default)]
@@ -65,12 +66,12 @@ impl Before {
         }
     }
 
-    /// A folder's nodes, sorted by name.
-    pub fn take(&mut self, shared: &Shared, id: Id) -> Result<Vec<Node>> {
+    /// A folder.
+    pub fn take(&mut self, shared: &Shared, id: Id) -> Result<Earlier> {
         loop {
             // What comes before it is of folders that are gone.
-            if let Some((_, nodes)) = self.current.find(|(found, _)| *found == id) {
-                return nodes;
+            if let Some((_, folder)) = self.current.find(|(found, _)| *found == id) {
+                return folder;
             }
             match self.loaded.as_ref().map(Receiver::recv) {
                 Some(Ok(batch)) => self.current = batch.into_iter(),
@@ -90,13 +91,15 @@ impl Drop for Before {
     }
 }
 
-/// The nodes of one tree, sorted by name.
-pub fn load(shared: &Shared, id: Id) -> Result<Vec<Node>> {
+/// The folder of one tree. Whose content the repository does not hold whole is left out: that is read again.
+pub fn load(shared: &Shared, id: Id) -> Result<Earlier> {
     let copies = shared.copies(id, BlobKind::Tree);
     let json = blobs::load_copy(&shared.files, &copies, id, BlobKind::Tree)?;
     let mut nodes = tree::decode(&json).map_err(|error| error.within(format!("tree {id}")))?;
     nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(nodes)
+    let all = nodes.len();
+    shared.retain_held(&mut nodes);
+    Ok(Earlier { tree: (nodes.len() == all).then_some(id), nodes })
 }
 
 /// `None`: nobody wants more.
@@ -105,13 +108,13 @@ fn read_ahead(shared: &Shared, root: Id, out: &Sender<Vec<Loaded>>, spent: &Rece
     let mut waiting = vec![root];
     while let Some(id) = waiting.pop() {
         spent.try_iter().for_each(drop);
-        let nodes = load(shared, id);
-        if let Ok(nodes) = &nodes {
+        let folder = load(shared, id);
+        if let Ok(Earlier { nodes, .. }) = &folder {
             let folders = nodes.iter().rev().filter(|node| node.kind == NodeKind::Directory);
             waiting.extend(folders.filter_map(|node| node.subtree));
             batch_nodes += nodes.len();
         }
-        batch.push((id, nodes));
+        batch.push((id, folder));
         if batch.len() == BATCH_FOLDERS || batch_nodes >= BATCH_NODES {
             out.send(std::mem::take(&mut batch)).ok()?;
             batch_nodes = 0;

@@ -19,7 +19,15 @@ pub type Blobs = Arc<OnceLock<Vec<Id>>>;
 /// The number of a folder in a run.
 type Number = u64;
 
+/// An entry of an open folder.
 enum Child {
+    /// What stands there in the parent snapshot.
+    Same(usize),
+    Own(Box<Part>),
+}
+
+/// An entry of a folder, on its own.
+enum Part {
     /// Anything that is complete.
     Leaf(Node),
     /// A file whose blobs may still be on their way.
@@ -29,18 +37,23 @@ enum Child {
 }
 
 impl Child {
-    fn name(&self) -> &[u8] {
-        let (Self::Leaf(node) | Self::File(node, _) | Self::Folder(node, _)) = self;
-        &node.name
+    fn name<'a>(&'a self, before: &'a Earlier) -> &'a [u8] {
+        match self {
+            Self::Same(at) => &before.nodes[*at].name,
+            Self::Own(part) => {
+                let (Part::Leaf(node) | Part::File(node, _) | Part::Folder(node, _)) = &**part;
+                &node.name
+            }
+        }
     }
 }
 
 /// A folder of the parent snapshot.
 #[derive(Default)]
 pub struct Earlier {
-    /// Its tree.
+    /// Its tree, if the nodes are all that is in it.
     pub tree: Option<Id>,
-    /// What is in it, sorted by name.
+    /// What is in it, sorted by name, but for files that cannot be restored from there.
     pub nodes: Vec<Node>,
 }
 
@@ -75,7 +88,7 @@ pub struct Folder {
 /// A folder that was left.
 struct Left {
     number: Number,
-    children: Vec<Child>,
+    parts: Vec<Part>,
     /// Blobs that must be known: all before this.
     needs: u64,
     /// The tree that it was in the parent snapshot.
@@ -178,7 +191,7 @@ impl Folders {
             parent.same += 1;
             parent.same_trees.push((number, tree));
         }
-        parent.children.push(Child::Folder(node, number));
+        parent.children.push(Child::Own(Box::new(Part::Folder(node, number))));
         Ok(())
     }
 
@@ -205,14 +218,32 @@ impl Folders {
         self.claim_name(&node.name)?;
         let folder = self.current()?;
         folder.same += usize::from(folder.before_of(&node.name) == Some(&node));
-        folder.children.push(Child::Leaf(node));
+        folder.children.push(Child::Own(Box::new(Part::Leaf(node))));
+        Ok(())
+    }
+
+    /// Adds a file that is unchanged since the parent snapshot, where it stands at a place; `node` is all but its content.
+    pub fn add_unchanged(&mut self, mut node: Node, at: usize) -> Result<()> {
+        self.claim_name(&node.name)?;
+        let folder = self.current()?;
+        let before = &mut folder.before.nodes[at];
+        let content = std::mem::take(&mut before.content);
+        let same = *before == node;
+        before.content = content;
+        if same {
+            folder.same += 1;
+            folder.children.push(Child::Same(at));
+        } else {
+            node.content.clone_from(&before.content);
+            folder.children.push(Child::Own(Box::new(Part::Leaf(node))));
+        }
         Ok(())
     }
 
     /// Adds a file whose blobs have been handed out.
     pub fn add_file(&mut self, node: Node, blobs: Blobs) -> Result<()> {
         self.claim_name(&node.name)?;
-        self.current()?.children.push(Child::File(node, blobs));
+        self.current()?.children.push(Child::Own(Box::new(Part::File(node, blobs))));
         Ok(())
     }
 
@@ -268,21 +299,21 @@ impl Folders {
             folders.iter().for_each(|(number, _)| _ = self.trees.remove(number));
             return Some((left.number, Tree::Same(tree)));
         }
-        let mut nodes: Vec<Node> = left.children.into_iter().map(|child| self.complete(child)).collect();
+        let mut nodes: Vec<Node> = left.parts.into_iter().map(|part| self.complete(part)).collect();
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Some((left.number, Tree::New(tree::encode(&nodes), left.before)))
     }
 
-    fn complete(&mut self, child: Child) -> Node {
-        match child {
-            Child::Leaf(node) => node,
-            Child::File(mut node, blobs) => {
+    fn complete(&mut self, part: Part) -> Node {
+        match part {
+            Part::Leaf(node) => node,
+            Part::File(mut node, blobs) => {
                 // A file with one name is the only one that holds its blobs.
                 let content = Arc::try_unwrap(blobs).map_or_else(|shared| shared.get().cloned(), OnceLock::into_inner);
                 node.content = content.unwrap_or_default();
                 node
             }
-            Child::Folder(mut node, number) => {
+            Part::Folder(mut node, number) => {
                 node.subtree = self.trees.remove(&number);
                 node
             }
@@ -317,12 +348,22 @@ impl Folders {
 impl Folder {
     /// The entry of the same name in the parent snapshot.
     pub fn before_of(&self, name: &[u8]) -> Option<&Node> {
+        self.place_of(name).map(|at| &self.before.nodes[at])
+    }
+
+    /// Where it stands there.
+    pub fn place_of(&self, name: &[u8]) -> Option<usize> {
         let nodes = &self.before.nodes;
         let last = self.looked_at.get();
         let near = (last..last + 2).find(|&at| nodes.get(at).is_some_and(|node| node.name == name));
         let at = near.or_else(|| nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok())?;
         self.looked_at.set(at);
-        Some(&nodes[at])
+        Some(at)
+    }
+
+    /// What stands there.
+    pub fn before_at(&self, at: usize) -> &Node {
+        &self.before.nodes[at]
     }
 
     /// Whether the name is the first of its kind here.
@@ -332,16 +373,29 @@ impl Folder {
             self.last.extend_from_slice(name);
             return true;
         }
-        let names = self.names.get_or_insert_with(|| self.children.iter().map(|child| child.name().to_vec()).collect());
+        let names = self
+            .names
+            .get_or_insert_with(|| self.children.iter().map(|child| child.name(&self.before).to_vec()).collect());
         names.insert(name.to_vec())
     }
 
-    fn left(self, blobs_begun: u64) -> (Left, Vec<Node>) {
+    fn left(mut self, blobs_begun: u64) -> (Left, Vec<Node>) {
         // Names are different among the entries as they are among those before: all the same is nothing more and nothing less.
         let same = self.same == self.children.len() && self.same == self.before.nodes.len();
+        if same && self.same_trees.is_empty() && self.before.tree.is_some() {
+            // It is that tree, whatever becomes of others.
+            self.children.clear();
+        }
+        let mut part = |child| match child {
+            Child::Same(at) => {
+                Part::Leaf(std::mem::replace(&mut self.before.nodes[at], Node::new(b"", NodeKind::File)))
+            }
+            Child::Own(part) => *part,
+        };
+        let parts = self.children.into_iter().map(&mut part).collect();
         let left = Left {
             number: self.number,
-            children: self.children,
+            parts,
             needs: blobs_begun,
             before: self.before.tree,
             same: same.then_some(self.same_trees),

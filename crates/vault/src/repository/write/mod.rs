@@ -117,10 +117,7 @@ impl Repository {
         litter.into_iter().for_each(|pack| pipeline.shared().adopt(pack));
         let before = match options.parent {
             Some(parent) if !options.force_reread => {
-                let root = self.snapshot(parent).and_then(|parent| {
-                    let nodes = before::load(pipeline.shared(), parent.tree)?;
-                    Ok(Earlier { tree: Some(parent.tree), nodes })
-                });
+                let root = self.snapshot(parent).and_then(|parent| before::load(pipeline.shared(), parent.tree));
                 forgive("the previous snapshot", root, progress.as_ref())?
             }
             _ => Earlier::default(),
@@ -204,7 +201,7 @@ impl RepositoryWriter {
         if self.folders.depth() == 0 && self.options.threads > 0 && !self.before.is_below(tree) {
             self.before = Before::start(shared, tree)?;
         }
-        let loaded = self.before.take(shared, tree).map(|nodes| Earlier { tree: Some(tree), nodes });
+        let loaded = self.before.take(shared, tree);
         forgive("a folder of the previous snapshot", loaded, self.progress.as_ref())
     }
 
@@ -228,15 +225,15 @@ impl RepositoryWriter {
             EntryKind::File { size_bytes } => size_bytes,
             _ => None,
         };
-        if let Some(known) = self.unchanged(&node)? {
-            node.content = known;
+        if let Some(at) = self.unchanged(&node)? {
             let bytes = node.size;
             self.summary.files_unmodified += 1;
             self.count(bytes);
             if node.links > 1 {
-                self.remember_link(entry, &node, &Arc::new(node.content.clone().into()));
+                let content = self.folders.current()?.before_at(at).content.clone();
+                self.remember_link(entry, &node, &Arc::new(content.into()));
             }
-            self.folders.add(node)?;
+            self.folders.add_unchanged(node, at)?;
             return Ok(Outcome::Unchanged { bytes });
         }
         let Some(content) = content else {
@@ -259,12 +256,10 @@ impl RepositoryWriter {
         Ok(Outcome::Stored { bytes: taken.bytes, padded_bytes: taken.padded_bytes })
     }
 
-    /// The blobs of the file in the parent snapshot, if it is unchanged and they are all there.
-    fn unchanged(&mut self, node: &Node) -> Result<Option<Vec<Id>>> {
-        let before = self.folders.current()?.before_of(&node.name);
-        Ok(before
-            .filter(|before| node::is_unchanged(node, before) && self.pipeline.shared().holds_all(&before.content))
-            .map(|before| before.content.clone()))
+    /// Where the file stands in the parent snapshot, if it is unchanged.
+    fn unchanged(&mut self, node: &Node) -> Result<Option<usize>> {
+        let folder = self.folders.current()?;
+        Ok(folder.place_of(&node.name).filter(|&at| node::is_unchanged(node, folder.before_at(at))))
     }
 
     const fn count(&mut self, bytes: u64) {

@@ -17,6 +17,7 @@ use crate::repository::blobs;
 use crate::repository::crypto::{Nonces, fill_random};
 use crate::repository::files::Files;
 use crate::repository::format::pack::BlobKind;
+use crate::repository::format::tree::Node;
 use crate::repository::format::{FileKind, index_file};
 use crate::repository::id::Id;
 use crate::repository::index::Index;
@@ -277,10 +278,10 @@ impl Shared {
         known.index.contains(id, kind) || known.pending.contains(&(kind, id))
     }
 
-    /// Whether the repository holds all these data blobs.
-    pub fn holds_all(&self, ids: &[Id]) -> bool {
-        let known = guard(&self.known);
-        ids.iter().all(|id| known.index.contains(*id, BlobKind::Data))
+    /// Leaves those whose content the repository holds whole.
+    pub fn retain_held(&self, nodes: &mut Vec<Node>) {
+        let index = &guard(&self.known).index;
+        nodes.retain(|node| node.content.iter().all(|id| index.contains(*id, BlobKind::Data)));
     }
 
     /// Where a blob lies.
