@@ -57,7 +57,7 @@ class Contest:
         self.bench, self.env, self.rounds, self.rows = bench, env, rounds, []
         self.out = bench + "/out"
 
-    def tools(self, name, what, binary, example, component):
+    def ours(self, label, name, what, binary, example, component):
         app = f"{self.bench}/app-{name}"
         self.clear(app)
         os.makedirs(app)
@@ -67,7 +67,13 @@ class Contest:
         ours = dict(init="true", backup=mine + " backup --format repository", restore=mine + " restore latest --to {out}",
                     check=mine + " verify latest",
                     prune=f"{example} keep {{r}} 3")
-        found = [Tool("strongroom", app + "/backups/repository", ours)]
+        return Tool(label, app + "/backups/repository", ours)
+
+    def tools(self, name, what, binary, example, component, as_file=None):
+        """Ours and the peers; `as_file`: also ours with this folder, in which the database is a file like any other."""
+        found = [self.ours("strongroom", name, what, binary, example, component)]
+        if as_file:
+            found.append(self.ours("strongroom, as a file", name + "-file", as_file, binary, example, 'kind = "files"'))
         for peer, commands in PEERS.items():
             path = shutil.which(os.environ.get(peer.upper(), peer))
             if path:
@@ -116,12 +122,12 @@ class Contest:
         for title, results in self.rows:
             for name, m in results.items():
                 lines.append(f"| {title} | {name} | {m['wall_s']:.2f} | {m['cpu_s']:.2f} | {m['peak_bytes'] / MIB:.0f} | {m['added'] / MIB:.1f} | "
-                             + (judge(title, results) if name == "strongroom" else "") + " |")
+                             + (judge(title, results, name) if name.startswith("strongroom") else "") + " |")
         return "\n".join(lines)
 
 
-def judge(title, results):
-    ours, peers = results["strongroom"], {n: m for n, m in results.items() if n != "strongroom"}
+def judge(title, results, name):
+    ours, peers = results[name], {n: m for n, m in results.items() if not n.startswith("strongroom")}
     words = []
     for key, against, goal in GOALS.get(title, []):
         others = peers.values() if against == "best" else [peers[against]] if against in peers else []
@@ -179,10 +185,15 @@ def growth(contest, source, binary, example):
 
 
 def database(contest, days, binary, example):
-    live = contest.bench + "/live.db"
+    """Peers take the file as it lies there. So does ours in the second row; in the first it is a database: copied under its lock, its
+    integrity checked, every row hashed."""
+    folder = contest.bench + "/live-db"
+    live = folder + "/crm.db"
+    contest.clear(folder)
+    os.makedirs(folder)
     for pattern, day in (("scattered", "s"), ("recent", "r")):
         shutil.copy(f"{days}/crm.day1.db", live)
-        tools = contest.tools("crm", live, binary, example, 'kind = "sqlite"')
+        tools = contest.tools("crm", live, binary, example, 'kind = "sqlite"', as_file=folder)
         contest.step("first backup of crm.db" if day == "s" else "first", tools, "backup", live)
         shutil.copy(f"{days}/crm.day2{day}.db", live)
         contest.step(f"crm.db, second day, {pattern} rows", tools, "backup", live)
@@ -190,6 +201,7 @@ def database(contest, days, binary, example):
             contest.step("restore of crm.db", tools, "restore", live, contest.rounds)
             contest.step("verify all data of crm.db", tools, "check", live, contest.rounds)
         contest.end(tools)
+    contest.clear(folder)
     contest.rows = [row for row in contest.rows if row[0] != "first"]
 
 

@@ -16,8 +16,8 @@ use super::write::adopt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// Bytes of a pack read at once.
 const READ_BYTES_MAX: u64 = 4 << 20;
@@ -54,6 +54,8 @@ pub struct Survey<'a> {
     files: &'a Files,
     /// Everything that index files tell.
     pub index: Index,
+    /// How many blobs each pack has by the index, by its number.
+    blob_counts: Vec<usize>,
     /// Index files, those that cannot be read among them.
     pub index_files: Vec<Id>,
     /// Readable snapshots.
@@ -79,6 +81,7 @@ impl<'a> Survey<'a> {
             files,
             index: Index::default(),
             index_files: Vec::new(),
+            blob_counts: Vec::new(),
             snapshots: Vec::new(),
             damaged_snapshots: Vec::new(),
             packs: HashMap::new(),
@@ -128,8 +131,10 @@ impl<'a> Survey<'a> {
     /// Packs that are missing, of another size than the index tells, or in no index.
     fn compare_packs(&mut self) {
         let mut sizes = vec![pack::size_bytes([]); self.index.packs().len()];
+        self.blob_counts = vec![0; sizes.len()];
         for location in self.index.iter() {
             sizes[location.pack as usize] += pack::size_bytes([&location.blob]) - pack::size_bytes([]);
+            self.blob_counts[location.pack as usize] += 1;
         }
         let mut wrong = HashSet::new();
         for (number, expected) in sizes.into_iter().enumerate() {
@@ -174,7 +179,7 @@ impl<'a> Survey<'a> {
         meanwhile: impl FnOnce(&Self) -> T + Send,
     ) -> Result<T> {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let expected = self.blobs_by_pack();
+        let by_pack = OnceLock::new();
         let next = AtomicUsize::new(0);
         let bytes = AtomicU64::new(0);
         let results: Mutex<Vec<PackResult>> = Mutex::default();
@@ -185,9 +190,7 @@ impl<'a> Survey<'a> {
                 scope.spawn(|| {
                     while let Some(&id) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let size = self.packs.get(&id).copied().unwrap_or(0);
-                        let number = self.index.number_of(id);
-                        let listed = number.map(|number| expected[number as usize].as_slice());
-                        match progress.check_cancelled().and_then(|()| read_pack(self.files, id, size, listed)) {
+                        match progress.check_cancelled().and_then(|()| self.read_pack(id, size, &by_pack)) {
                             Ok(result) => lock(&results).push(result),
                             Err(error) => {
                                 next.store(chosen.len(), Ordering::Relaxed);
@@ -294,6 +297,36 @@ impl<'a> Survey<'a> {
         }
         Ok(all)
     }
+
+    /// Whether a pack's own header lists what the index does, and nothing else.
+    fn is_listed(&self, number: u32, own: &[PackedBlob]) -> bool {
+        let is_known = |blob: &PackedBlob| {
+            self.index.find(blob.id, blob.kind).any(|location| location.pack == number && location.blob == *blob)
+        };
+        self.blob_counts.get(number as usize) == Some(&own.len()) && own.iter().all(is_known)
+    }
+
+    /// Reads a pack and judges it by its own header, and by the index if that lists it. `by_pack` are the index's blobs, made
+    /// when they are needed: where something is wrong.
+    fn read_pack(&self, id: Id, size_bytes: u64, by_pack: &OnceLock<Vec<Vec<PackedBlob>>>) -> Result<PackResult> {
+        let mut messages = Vec::new();
+        let number = self.index.number_of(id);
+        let listed =
+            || number.map_or_else(Vec::new, |n| by_pack.get_or_init(|| self.blobs_by_pack())[n as usize].clone());
+        let blobs = match adopt::read_header(self.files, id, size_bytes)? {
+            None => {
+                messages.push("its header cannot be read".to_owned());
+                listed()
+            }
+            Some(own) if number.is_some_and(|number| !self.is_listed(number, &own)) => {
+                messages.push("its header lists other blobs than the index".to_owned());
+                listed()
+            }
+            Some(own) => own,
+        };
+        let damaged = damaged_blobs(self.files, id, &blobs)?;
+        Ok(PackResult { id, messages, damaged })
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -320,24 +353,12 @@ struct PackResult {
     damaged: Vec<(PackedBlob, &'static str)>,
 }
 
-/// Reads a pack. `listed` are its blobs by the index; a pack in no index is judged by its own header.
-fn read_pack(files: &Files, id: Id, size_bytes: u64, listed: Option<&[PackedBlob]>) -> Result<PackResult> {
-    let mut result = PackResult { id, messages: Vec::new(), damaged: Vec::new() };
-    let header = adopt::read_header(files, id, size_bytes)?;
-    let blobs = match (&header, listed) {
-        (None, _) => {
-            result.messages.push("its header cannot be read".to_owned());
-            listed.unwrap_or_default().to_vec()
-        }
-        (Some(own), Some(listed)) if own != listed => {
-            result.messages.push("its header lists other blobs than the index".to_owned());
-            listed.to_vec()
-        }
-        (Some(own), _) => own.clone(),
-    };
+/// Reads these blobs of a pack and tells which are not what they should be.
+fn damaged_blobs(files: &Files, id: Id, blobs: &[PackedBlob]) -> Result<Vec<(PackedBlob, &'static str)>> {
+    let mut damaged = Vec::new();
     let mut expander = Expander::new()?;
     let (mut plain, mut own) = (Vec::new(), Vec::new());
-    for run in runs(&blobs) {
+    for run in runs(blobs) {
         let start = u64::from(run[0].offset);
         let end = run.iter().map(|blob| u64::from(blob.offset) + u64::from(blob.length)).max().unwrap_or(start);
         let name = FileKind::Pack.object_name(id);
@@ -356,11 +377,11 @@ fn read_pack(files: &Files, id: Id, size_bytes: u64, listed: Option<&[PackedBlob
                 None => Err("the pack ends before it"),
             };
             if let Err(why) = opened {
-                result.damaged.push((*blob, why));
+                damaged.push((*blob, why));
             }
         }
     }
-    Ok(result)
+    Ok(damaged)
 }
 
 /// Groups blobs, sorted by place, into reads of a few mebibytes.

@@ -1,7 +1,7 @@
 //! Where content is cut into blobs.
 //!
 //! Three ways, chosen by what is known of the content ([`Chunking`]): by its bytes (a gear hash), by the pages of a database
-//! file, by the rows of a dump. All are deterministic functions of the content and of the repository's secret, so that equal
+//! file (also where it is found among other files), by the rows of a dump. All are deterministic functions of the content and of the repository's secret, so that equal
 //! content is cut alike tomorrow. Which way was taken is not recorded: a reader just joins the blobs.
 
 mod gear;
@@ -17,6 +17,8 @@ pub const BLOB_BYTES_MAX: usize = 8 << 20;
 
 /// Finds the cuts of one content.
 pub enum Cutter<'g> {
+    /// Its beginning will tell.
+    Unknown { gear: &'g Gear, size_bytes: Option<u64> },
     /// By its bytes.
     Content(gear::Scan<'g>),
     /// By pages of a database file.
@@ -29,7 +31,7 @@ impl<'g> Cutter<'g> {
     /// A cutter for the hinted kind of content. Very large content gets larger blobs: each costs memory in the index.
     pub fn new(gear: &'g Gear, chunking: Chunking, size_bytes: Option<u64>) -> Self {
         match chunking {
-            Chunking::Content => Self::Content(gear.scan()),
+            Chunking::Content => Self::Unknown { gear, size_bytes },
             Chunking::Pages { page_size_bytes } => Self::Pages(pages::Pages::new(page_size_bytes, size_bytes)),
             Chunking::Rows => Self::Rows(rows::Rows::new(gear)),
         }
@@ -39,7 +41,18 @@ impl<'g> Cutter<'g> {
     /// to tell. What was looked at in vain is not looked at again, as long as `bytes` only grow. At the end of the content
     /// (`ended`) there is always a cut.
     pub fn next_cut(&mut self, bytes: &[u8], ended: bool) -> Option<usize> {
+        if let Self::Unknown { gear, size_bytes } = *self {
+            if bytes.len() < pages::HEADER_BYTES && !ended {
+                return None;
+            }
+            *self = match pages::Pages::recognise(bytes, size_bytes) {
+                Some(pages) => Self::Pages(pages),
+                None => Self::Content(gear.scan()),
+            };
+        }
         let cut = match self {
+            // Just decided.
+            Self::Unknown { .. } => None,
             Self::Content(scan) => scan.next_cut(bytes),
             Self::Pages(pages) => pages.next_cut(bytes),
             Self::Rows(rows) => rows.next_cut(bytes),

@@ -20,6 +20,12 @@ const FIXED_PAGES_MAX: u64 = 64;
 /// Other pages that go with a leaf.
 const FOLLOWERS_MAX: usize = 2;
 
+/// What SQLite's files begin with, and as much as tells the size of their pages (sqlite.org/fileformat2.html, 1.3).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(super) const HEADER_BYTES: usize = 18;
+/// A smaller file that nobody announced is a blob or two anyway.
+const RECOGNISED_BYTES_MIN: u64 = 1 << 20;
+
 /// The cutter.
 pub struct Pages {
     page_bytes: usize,
@@ -39,6 +45,18 @@ impl Pages {
         let blobs = size_bytes.unwrap_or(0) / page_bytes as u64;
         let evenly = blobs.div_ceil(BLOBS_MAX).next_power_of_two().min(FIXED_PAGES_MAX) as usize;
         Self { page_bytes, evenly, taken: 0, has_leaf: false }
+    }
+
+    /// For a file among others that begins as a SQLite database does.
+    pub(super) fn recognise(bytes: &[u8], size_bytes: Option<u64>) -> Option<Self> {
+        let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        let (magic, page_size) = header.split_at(MAGIC.len());
+        let large = size_bytes.is_some_and(|size| size >= RECOGNISED_BYTES_MIN);
+        let page_size_bytes = match u16::from_be_bytes(page_size.try_into().ok()?) {
+            1 => 65_536,
+            size => u32::from(size),
+        };
+        (large && magic == MAGIC).then(|| Self::new(page_size_bytes, size_bytes))
     }
 
     pub(super) fn next_cut(&mut self, bytes: &[u8]) -> Option<usize> {
@@ -82,6 +100,22 @@ mod tests {
     fn a_leaf_begins_a_blob_and_takes_few_others_with_it() {
         assert_eq!(cut(&[13, 13, 0, 13, 0, 0, 0, 13, 13], None), [1, 2, 3, 1, 1]);
         assert_eq!(cut(&[10; 20], None), [8, 8]);
+    }
+
+    #[test]
+    fn a_database_among_files_is_recognised_by_its_beginning() {
+        let page_bytes = |header: &[u8], size| Pages::recognise(header, size).map(|pages| pages.page_bytes);
+        let large = Some(RECOGNISED_BYTES_MIN);
+        assert_eq!(page_bytes(b"SQLite format 3\0\x10\x00rest", large), Some(4096));
+        assert_eq!(page_bytes(b"SQLite format 3\0\x00\x01", large), Some(65_536));
+        for (header, size) in [
+            (&b"SQLite format 3\0\x10"[..], large),
+            (b"SQLite format 4\0\x10\x00", large),
+            (b"SQLite format 3\0\x10\x00", Some(RECOGNISED_BYTES_MIN - 1)),
+            (b"SQLite format 3\0\x10\x00", None),
+        ] {
+            assert_eq!(page_bytes(header, size), None, "{header:?} {size:?}");
+        }
     }
 
     #[test]
