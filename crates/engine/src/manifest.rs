@@ -246,6 +246,19 @@ pub struct DatabaseFigures {
     /// this seal need not be measured again, it is that file. Never compared: a file rebuilt from rows has other pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_seal: Option<String>,
+    /// Tables whose rows lie in others. For who names them; the schema's hash says whether they are as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitioned: Vec<PartitionedTable>,
+}
+
+/// A table that only unites others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionedTable {
+    /// Its name.
+    pub id: TableId,
+    /// All tables below it, those that are partitioned themselves among them.
+    pub partitions: Vec<TableId>,
 }
 
 /// Figures of a table.
@@ -298,13 +311,15 @@ impl Figures {
             schema_hash: String::new(),
             objects: BTreeMap::new(),
             values: BTreeMap::new(),
+            partitioned: figures.partitioned.into_iter().filter(|table| tables.contains(&table.id)).collect(),
             ..figures
         })
     }
 }
 
 impl ComponentManifest {
-    /// Finds the tables that a person means: `customers`, or with its schema `sales.customers`.
+    /// Finds the tables that a person means: `customers`, or with its schema `sales.customers`. A partitioned one means its
+    /// partitions too.
     pub fn tables_named(&self, names: &[String]) -> Result<Vec<TableId>> {
         let Figures::Database(figures) = &self.figures else {
             return Err(Error::new(
@@ -315,17 +330,22 @@ impl ComponentManifest {
         };
         let mut found = Vec::new();
         for name in names {
-            let all = figures.tables.iter().map(TableFigures::id);
+            let partitioned = figures.partitioned.iter().map(|table| table.id.clone());
+            let all = figures.tables.iter().map(TableFigures::id).chain(partitioned);
             let matches: Vec<_> = all.filter(|id| id.name == *name || id.to_string() == *name).collect();
             match matches.as_slice() {
                 [] => {
                     return Err(Error::new(
                         ErrorKind::NotFound,
                         format!("{} holds no table {name:?} in this backup", self.name),
-                        "`strongroom show ID --json` names its tables. A partitioned table is restored by naming its partitions.",
+                        "`strongroom show ID --json` names its tables.",
                     ));
                 }
-                [one] => found.push(one.clone()),
+                [one] => {
+                    found.push(one.clone());
+                    let partitions = figures.partitioned.iter().filter(|table| table.id == *one);
+                    found.extend(partitions.flat_map(|table| table.partitions.iter().cloned()));
+                }
                 several => {
                     let names: Vec<_> = several.iter().map(TableId::to_string).collect();
                     return Err(Error::new(

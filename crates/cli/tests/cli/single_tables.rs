@@ -103,6 +103,70 @@ fn postgresql_rows_come_back_and_keys_triggers_and_sequences_stay_right() {
     }
 }
 
+const PARTITIONED: &str = "
+    CREATE DATABASE crm;
+    \\c crm
+    CREATE TABLE who (id int PRIMARY KEY);
+    CREATE SCHEMA parts;
+    CREATE TABLE sales (id bigserial, at date NOT NULL, who int REFERENCES who, what text DEFAULT 'x', PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+    CREATE INDEX sales_what ON sales (what);
+    CREATE TABLE parts.\"Sales 2024\" PARTITION OF sales FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    CREATE TABLE parts.sales_2025 PARTITION OF sales FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') PARTITION BY RANGE (at);
+    CREATE TABLE parts.sales_2025_h1 PARTITION OF parts.sales_2025 FOR VALUES FROM ('2025-01-01') TO ('2025-07-01');
+    CREATE TABLE parts.sales_2025_other PARTITION OF parts.sales_2025 DEFAULT;
+    CREATE TABLE refers (sale bigint, at date, FOREIGN KEY (sale, at) REFERENCES sales);
+    INSERT INTO who VALUES (1), (2);
+    INSERT INTO sales (at, who, what) VALUES ('2024-02-03', 1, 'a'), ('2025-01-01', 2, 'x'), ('2025-09-09', 2, 'y');
+    INSERT INTO refers VALUES (1, '2024-02-03');
+";
+
+const SALES: &str = "SELECT tableoid::regclass, * FROM sales ORDER BY id";
+
+#[test]
+fn postgresql_a_partitioned_table_comes_back_with_all_its_partitions() {
+    let server = postgres::Server::start();
+    server.sql("postgres", PARTITIONED);
+    let app = app_of(&server.url("crm"));
+    let rows = || server.sql("crm", SALES);
+    let (intact, defined) = (rows(), definitions(&server));
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    for record in [app.backup(&[]), app.backup(&["--format", "json"])] {
+        let id = record["id"].as_str().unwrap();
+        let again = |damage: &str| {
+            server.sql("crm", damage);
+            let damaged = rows_or_nothing(&server);
+            let restored = restore(&app, id, &["sales"]);
+            assert_eq!(rows(), intact, "{damage}");
+            assert_eq!(sorted(&definitions(&server)), sorted(&defined), "{damage}");
+            app.ok(&["undo", "latest"]);
+            assert_eq!(rows_or_nothing(&server), damaged, "{damage}");
+            app.ok(&["undo", restored["id"].as_str().unwrap()]);
+            assert_eq!(rows(), intact, "{damage}");
+        };
+        again(
+            "UPDATE sales SET what = 'wrong'; DELETE FROM refers; DELETE FROM sales WHERE id = 1; INSERT INTO refers VALUES (2, '2025-01-01')",
+        );
+        again("DELETE FROM refers; ALTER TABLE sales DETACH PARTITION parts.sales_2025; DROP TABLE parts.sales_2025");
+        again("DROP TABLE sales CASCADE");
+        server.sql("crm", "CREATE TABLE parts.sales_2026 PARTITION OF sales FOR VALUES FROM ('2026-01-01') TO ('2027-01-01'); INSERT INTO sales (at) VALUES ('2026-06-06')");
+        let plan = app.ok(&["restore", id, "--component", "database", "--table", "sales", "--dry-run"]);
+        assert!(plan["components"][0]["warnings"].to_string().contains("parts.sales_2026"), "{plan}");
+        restore(&app, id, &["public.sales"]);
+        assert!(rows().contains("2026-06-06"));
+        server.sql("crm", "ALTER TABLE sales DETACH PARTITION parts.sales_2026; DROP TABLE parts.sales_2026");
+        assert_eq!(rows(), intact);
+    }
+}
+
+/// What is there of the partitioned table, if anything.
+fn rows_or_nothing(server: &postgres::Server) -> String {
+    server.try_sql("crm", SALES).unwrap_or_default()
+}
+
 #[test]
 fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
     let server = postgres::Server::start();

@@ -67,6 +67,7 @@ pub(crate) fn figures(snapshot: &Snapshot, ends: &[(String, TableEnd)]) -> Datab
         objects,
         values,
         image_seal: None,
+        partitioned: Vec::new(),
     }
 }
 

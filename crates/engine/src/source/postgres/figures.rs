@@ -47,6 +47,7 @@ pub fn of_catalog(client: &mut Client, layout: &Layout) -> Result<DatabaseFigure
         objects,
         values,
         image_seal: None,
+        partitioned: layout.partitioned.clone(),
     })
 }
 

@@ -6,6 +6,7 @@ use super::database_properties::DatabaseProperties;
 use super::error::database;
 use super::sql;
 use crate::Result;
+use crate::manifest::{PartitionedTable, TableId};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
@@ -34,6 +35,9 @@ pub struct Layout {
     pub roles: Vec<String>,
     /// Every table with rows of its own, sorted by schema and name.
     pub tables: Vec<Table>,
+    /// Tables that are partitioned, sorted by schema and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitioned: Vec<PartitionedTable>,
     /// Every sequence with its value, sorted by schema and name.
     pub sequences: Vec<Sequence>,
     /// Foreign tables: defined in the schema, their rows are elsewhere and not in the backup.
@@ -139,6 +143,7 @@ pub fn read(client: &mut Client) -> Result<Layout> {
         extensions: extensions(client)?,
         roles: names(client, ROLES)?,
         tables: tables(client)?,
+        partitioned: partitioned(client)?,
         sequences,
         foreign_tables: names(
             client,
@@ -190,6 +195,22 @@ pub fn tables(client: &mut Client) -> Result<Vec<Table>> {
             unhashed: false,
         })
         .collect())
+}
+
+/// Partitioned tables and what is below them.
+pub fn partitioned(client: &mut Client) -> Result<Vec<PartitionedTable>> {
+    let id = |row: &Row, at| TableId { schema: Some(row.get(at)), name: row.get(at + 1) };
+    let mut found: Vec<PartitionedTable> = Vec::new();
+    for row in rows(client, PARTITIONS)? {
+        let table = id(&row, 0);
+        if found.last().is_none_or(|last| last.id != table) {
+            found.push(PartitionedTable { id: table, partitions: Vec::new() });
+        }
+        if let (Some(last), true) = (found.last_mut(), row.get::<_, Option<String>>(2).is_some()) {
+            last.partitions.push(id(&row, 2));
+        }
+    }
+    Ok(found)
 }
 
 /// Object ids and quoted names of everything that is locked while it is dumped: tables, partitioned ones included.
@@ -270,6 +291,18 @@ SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' AND 
   UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
    WHERE d.datname = pg_catalog.current_database())
 ORDER BY r.rolname::text COLLATE \"C\"";
+
+/// Every partitioned table with every table below it; with NULLs where there is none.
+const PARTITIONS: &str = "
+WITH RECURSIVE below (root, oid) AS (
+  SELECT p.partrelid, i.inhrelid FROM pg_catalog.pg_partitioned_table p LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid
+  UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid)
+SELECT rn.nspname::text, r.relname::text, n.nspname::text, c.relname::text
+  FROM below b JOIN pg_catalog.pg_class r ON r.oid = b.root JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = b.oid AND c.relkind IN ('r', 'p')
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
+ ORDER BY rn.nspname::text COLLATE \"C\", r.relname::text COLLATE \"C\", n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
 
 pub(super) fn rows(client: &mut Client, query: &str) -> Result<Vec<Row>> {
     client.query(query, &[]).map_err(|error| database("reading the catalog", error))

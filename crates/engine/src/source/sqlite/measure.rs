@@ -360,6 +360,7 @@ impl Shared<'_> {
             objects: count_objects(objects),
             values: values(facts),
             image_seal: None,
+            partitioned: Vec::new(),
         };
         let mut findings = self.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
         for lines in [&mut findings.warnings, &mut findings.json_obstacles] {

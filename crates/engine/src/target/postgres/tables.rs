@@ -40,6 +40,9 @@ pub struct Tables {
     client: Client,
     layout: Layout,
     wanted: Vec<Wanted>,
+    /// Partitioned tables among them, which have no rows of their own; and those of them that are made anew.
+    united: Vec<TableId>,
+    made_partitioned: Vec<TableId>,
     /// Wanted, but not there when the backup was taken: they go. Only when a restore is taken back.
     absent: Vec<TableId>,
     definitions: Definitions,
@@ -74,7 +77,7 @@ impl Tables {
         client
             .batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             .map_err(|error| database("beginning the transaction", error))?;
-        let (mut wanted, mut absent) = (Vec::new(), Vec::new());
+        let (mut wanted, mut united, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for (number, id) in only.iter().enumerate() {
             let at = layout.tables.iter().position(|t| Some(&t.schema) == id.schema.as_ref() && t.name == id.name);
             match at {
@@ -83,13 +86,30 @@ impl Tables {
                     let aside = aside(&mut client, &table, number)?;
                     wanted.push(Wanted { path: table.file(at), table, aside, came: false });
                 }
+                None if layout.partitioned.iter().any(|table| table.id == *id) => united.push(id.clone()),
                 None if taking_back => absent.push(id.clone()),
                 None => return Err(incomplete(id)),
             }
         }
         let raw_bytes = layout.database.encoding == "SQL_ASCII";
-        let made: Vec<TableId> = wanted.iter().filter(|table| table.aside.is_none()).map(Wanted::id).collect();
-        Ok(Self { client, layout, wanted, absent, definitions: Definitions::of(made), raw_bytes })
+        let mut made: Vec<TableId> = wanted.iter().filter(|table| table.aside.is_none()).map(Wanted::id).collect();
+        let mut made_partitioned = Vec::new();
+        for id in &united {
+            if inspect::find(&mut client, id)?.is_none() {
+                made_partitioned.push(id.clone());
+            }
+        }
+        made.extend(made_partitioned.iter().cloned());
+        Ok(Self {
+            client,
+            layout,
+            wanted,
+            united,
+            made_partitioned,
+            absent,
+            definitions: Definitions::of(made),
+            raw_bytes,
+        })
     }
 
     /// The schema's first half: tables that are gone are made.
@@ -145,8 +165,12 @@ impl Tables {
         self.definitions.after_rows(client)?;
         keys::make_again(client, &keys, &going)?;
         for wanted in &self.wanted {
-            sequences::put_back(client, &wanted.table, &self.layout, wanted.aside.is_some())?;
+            sequences::put_back(client, &wanted.id(), &self.layout, wanted.aside.is_some())?;
             run(client, &format!("ANALYZE {}", wanted.table.qualified()))?;
+        }
+        for id in &self.united {
+            sequences::put_back(client, id, &self.layout, !self.made_partitioned.contains(id))?;
+            run(client, &format!("ANALYZE {}", qualified(id)))?;
         }
         context.progress.check_cancelled()?;
         context.progress.step("postgres.loaded");

@@ -22,6 +22,10 @@ pub struct Definitions {
     tables: BTreeSet<Name>,
     /// Grants come after the rows.
     grants: Vec<String>,
+    /// Partitions of tables that are there: attached with their rows and indexes, or the server would make them other indexes.
+    attachments: Vec<String>,
+    /// Indexes of these tables, constraints' ones among them.
+    indexes: BTreeSet<Name>,
     /// The schema's second half.
     pub after_rows: Option<String>,
 }
@@ -31,7 +35,8 @@ impl Definitions {
     pub fn of(tables: Vec<TableId>) -> Self {
         let tables: BTreeSet<Name> =
             tables.into_iter().map(|id| (id.schema.unwrap_or_else(|| "public".to_owned()), id.name)).collect();
-        Self { made: tables.clone(), tables, grants: Vec::new(), after_rows: None }
+        let (grants, attachments, indexes) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { made: tables.clone(), tables, grants, attachments, indexes, after_rows: None }
     }
 
     /// Makes the tables.
@@ -54,6 +59,8 @@ impl Definitions {
             let is_ours = subject(statement).is_some_and(|name| self.made.contains(&name));
             if is_ours && is_grant {
                 self.grants.push(statement.to_owned());
+            } else if is_ours && attached_to(statement).is_some_and(|parent| !self.made.contains(&parent)) {
+                self.attachments.push(statement.to_owned());
             } else if is_ours || is_setting(statement) {
                 make(client, statement)?;
             }
@@ -77,6 +84,12 @@ impl Definitions {
                 make(client, statement)?;
             } else if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
                 make(client, statement)?;
+                self.indexes.extend(index_of(statement));
+            } else if let Some(rest) = statement.strip_prefix("ALTER INDEX ") {
+                let both = [name(rest), after_word(rest, "PARTITION").and_then(name)];
+                if both.iter().all(|index| index.as_ref().is_some_and(|index| self.indexes.contains(index))) {
+                    make(client, statement)?;
+                }
             } else if let Some((table, constraint, refers_to)) = foreign_key(statement)
                 && self.tables.contains(&refers_to)
                 && is_missing(client, &table, &constraint)?
@@ -87,8 +100,26 @@ impl Definitions {
                 client.batch_execute(statement).map_err(|failure| keys::broken(&table, &refers_to, failure))?;
             }
         }
-        self.grants.iter().try_for_each(|statement| make(client, statement))
+        self.attachments.iter().chain(&self.grants).try_for_each(|statement| make(client, statement))
     }
+}
+
+/// The partitioned table that a partition is attached to.
+fn attached_to(statement: &str) -> Option<Name> {
+    let rest = statement.strip_prefix("ALTER TABLE ")?;
+    after_word(rest, "ATTACH")?;
+    name(rest)
+}
+
+/// The index that a statement makes, as itself or for a constraint.
+fn index_of(statement: &str) -> Option<Name> {
+    let (schema, _) = subject(statement)?;
+    let created = ["CREATE INDEX ", "CREATE UNIQUE INDEX "].iter().find_map(|form| statement.strip_prefix(form));
+    let index = match created {
+        Some(rest) => rest,
+        None => after_word(statement.strip_prefix("ALTER TABLE ")?, "CONSTRAINT")?.trim_start(),
+    };
+    Some((schema, part(index)?.0))
 }
 
 /// What a table is made with, not what a session is: its access method.

@@ -6,7 +6,7 @@ use crate::source::postgres::address::Address;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
-use crate::source::postgres::layout::Table;
+use crate::source::postgres::layout::{self, Table};
 use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::sql;
 use crate::target::TargetPlan;
@@ -20,7 +20,13 @@ pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]
     let mut replaced = Vec::new();
     for id in only {
         let name = super::qualified(id);
-        if one(&mut client, id, &name, &mut plan)? {
+        let was = kind_in(manifest, id);
+        let is_partitioned = was == Some("p");
+        if !one(&mut client, id, was, &mut plan)? {
+            plan.warnings.push(format!("there is no table {id} now: it is made as it was, without views that used it"));
+        } else if is_partitioned {
+            newer(&mut client, id, only, &mut plan)?;
+        } else {
             let rows: i64 = client
                 .query_one(&format!("SELECT count(*) FROM ONLY {name}"), &[])
                 .map_err(|error| database(format!("counting the rows of {id}"), error))?
@@ -32,8 +38,6 @@ pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]
                 content_hash: None,
             });
             replaced.push(id.to_string());
-        } else {
-            plan.warnings.push(format!("there is no table {id} now: it is made as it was, without views that used it"));
         }
     }
     if !replaced.is_empty() {
@@ -52,25 +56,49 @@ pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]
     Ok(plan)
 }
 
-/// Whether the table is there; what the role lacks goes into the plan.
-fn one(client: &mut Client, id: &TableId, name: &str, plan: &mut TargetPlan) -> Result<bool> {
+/// Kind of a table that is there, its size, and whether the role owns it.
+pub fn find(client: &mut Client, id: &TableId) -> Result<Option<(String, u64, bool)>> {
     let row = client
         .query_opt(
-            "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE'), pg_catalog.pg_table_size(c.oid), c.relkind::text
+            "SELECT c.relkind::text, pg_catalog.pg_table_size(c.oid), pg_catalog.pg_has_role(c.relowner, 'USAGE')
                FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)",
-            &[&name],
+            &[&super::qualified(id)],
         )
         .map_err(|error| database(format!("looking at table {id}"), error))?;
-    let Some(row) = row else { return Ok(false) };
-    let (owns, bytes, kind): (bool, Option<i64>, String) = (row.get(0), row.get(1), row.get(2));
-    plan.needs_bytes += bytes.unwrap_or(0).unsigned_abs();
-    if kind != "r" {
-        plan.obstacles.push(format!("{id} is no longer an ordinary table: restore the whole database"));
+    Ok(row.map(|row| (row.get(0), row.get::<_, Option<i64>>(1).unwrap_or(0).unsigned_abs(), row.get(2))))
+}
+
+/// Whether the table is there; what the role lacks goes into the plan. `was` is its kind in the backup, if it is in there.
+fn one(client: &mut Client, id: &TableId, was: Option<&str>, plan: &mut TargetPlan) -> Result<bool> {
+    let Some((kind, bytes, owns)) = find(client, id)? else { return Ok(false) };
+    plan.needs_bytes += bytes;
+    if was.is_some_and(|was| was != kind) {
+        let was = if was == Some("p") { "partitioned" } else { "an ordinary table" };
+        plan.obstacles.push(format!("{id} is no longer {was}: restore the whole database"));
     }
     if !owns {
         plan.obstacles.push(format!("only its owner may replace the rows of {id}: GRANT its owner's role to this one"));
     }
     Ok(true)
+}
+
+/// `r` or `p`, as the server calls it; `None`: it was not there.
+fn kind_in(manifest: &ComponentManifest, id: &TableId) -> Option<&'static str> {
+    let Figures::Database(figures) = &manifest.figures else { return None };
+    let is_partitioned = figures.partitioned.iter().any(|table| table.id == *id);
+    let is_ordinary = || figures.tables.iter().any(|table| table.id() == *id);
+    if is_partitioned { Some("p") } else { is_ordinary().then_some("r") }
+}
+
+/// Partitions that the backup does not know keep their rows.
+fn newer(client: &mut Client, id: &TableId, only: &[TableId], plan: &mut TargetPlan) -> Result<()> {
+    let now = layout::partitioned(client)?;
+    let partitions = now.into_iter().filter(|table| table.id == *id).flat_map(|table| table.partitions);
+    let newer: Vec<_> = partitions.filter(|partition| !only.contains(partition)).map(|id| id.to_string()).collect();
+    if !newer.is_empty() {
+        plan.warnings.push(format!("{} of {id} came after the backup: their rows stay", newer.join(", ")));
+    }
+    Ok(())
 }
 
 /// Foreign keys of others' tables, and what will be out of date.

@@ -1,15 +1,16 @@
 //! Values of the sequences that belong to a table's columns.
 
 use crate::Result;
+use crate::manifest::TableId;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
-use crate::source::postgres::layout::{Layout, Table};
+use crate::source::postgres::layout::Layout;
 use crate::source::postgres::sql;
 
 /// Puts the sequences of a table right: as in the backup where the table is new, and never behind what they are where it is not,
 /// because a number that was given out once may be known elsewhere.
-pub fn put_back(client: &mut Client, table: &Table, layout: &Layout, was_there: bool) -> Result<()> {
-    let what = || format!("setting the sequences of {}.{}", table.schema, table.name);
+pub fn put_back(client: &mut Client, table: &TableId, layout: &Layout, was_there: bool) -> Result<()> {
+    let what = || format!("setting the sequences of {table}");
     let rows = client
         .query(
             "SELECT n.nspname::text, c.relname::text, s.seqincrement
@@ -19,7 +20,7 @@ pub fn put_back(client: &mut Client, table: &Table, layout: &Layout, was_there: 
                JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid
               WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')
                 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = $1::text::pg_catalog.regclass",
-            &[&table.qualified()],
+            &[&super::qualified(table)],
         )
         .map_err(|error| database(what(), error))?;
     for row in rows {
