@@ -6,7 +6,7 @@
 use super::repository_samples::{Clock, assert_restores, back_up, file, key, noise, options, restore, sample};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vault::repository::{CheckDepth, Id, PruneOptions, Repository, Secret};
 use vault::store::{Fault, SimulatedStore};
@@ -327,9 +327,24 @@ fn interleave(seed: u64) {
 fn two_writers_and_a_pruner_in_any_order_lose_nothing() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |value| value.parse().unwrap());
     let first = number("REPOSITORY_SEED", 1);
-    for seed in first..first + number("REPOSITORY_SEEDS", 100) {
-        interleave(seed);
-    }
+    let end = first + number("REPOSITORY_SEEDS", 100);
+    let next = AtomicU64::new(first);
+    let run = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                break;
+            }
+            // Which ones were under way when one hangs.
+            eprintln!("seed {seed}");
+            interleave(seed);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(run);
+        }
+    });
 }
 
 #[test]
