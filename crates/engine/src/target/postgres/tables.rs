@@ -40,9 +40,8 @@ pub struct Tables {
     client: Client,
     layout: Layout,
     wanted: Vec<Wanted>,
-    /// Partitioned tables among them, which have no rows of their own; and those of them that are made anew.
-    united: Vec<TableId>,
-    made_partitioned: Vec<TableId>,
+    /// Partitioned tables among them, which have no rows of their own, and whether they are there.
+    united: Vec<(TableId, bool)>,
     /// Wanted, but not there when the backup was taken: they go. Only when a restore is taken back.
     absent: Vec<TableId>,
     definitions: Definitions,
@@ -86,30 +85,17 @@ impl Tables {
                     let aside = aside(&mut client, &table, number)?;
                     wanted.push(Wanted { path: table.file(at), table, aside, came: false });
                 }
-                None if layout.partitioned.iter().any(|table| table.id == *id) => united.push(id.clone()),
+                None if layout.partitioned.iter().any(|table| table.id == *id) => {
+                    united.push((id.clone(), inspect::find(&mut client, id)?.is_some()));
+                }
                 None if taking_back => absent.push(id.clone()),
                 None => return Err(incomplete(id)),
             }
         }
         let raw_bytes = layout.database.encoding == "SQL_ASCII";
-        let mut made: Vec<TableId> = wanted.iter().filter(|table| table.aside.is_none()).map(Wanted::id).collect();
-        let mut made_partitioned = Vec::new();
-        for id in &united {
-            if inspect::find(&mut client, id)?.is_none() {
-                made_partitioned.push(id.clone());
-            }
-        }
-        made.extend(made_partitioned.iter().cloned());
-        Ok(Self {
-            client,
-            layout,
-            wanted,
-            united,
-            made_partitioned,
-            absent,
-            definitions: Definitions::of(made),
-            raw_bytes,
-        })
+        let gone = wanted.iter().filter(|table| table.aside.is_none()).map(Wanted::id);
+        let made = gone.chain(united.iter().filter(|(_, is_there)| !is_there).map(|(id, _)| id.clone())).collect();
+        Ok(Self { client, layout, wanted, united, absent, definitions: Definitions::of(made), raw_bytes })
     }
 
     /// The schema's first half: tables that are gone are made.
@@ -168,8 +154,8 @@ impl Tables {
             sequences::put_back(client, &wanted.id(), &self.layout, wanted.aside.is_some())?;
             run(client, &format!("ANALYZE {}", wanted.table.qualified()))?;
         }
-        for id in &self.united {
-            sequences::put_back(client, id, &self.layout, !self.made_partitioned.contains(id))?;
+        for (id, was_there) in &self.united {
+            sequences::put_back(client, id, &self.layout, *was_there)?;
             run(client, &format!("ANALYZE {}", qualified(id)))?;
         }
         context.progress.check_cancelled()?;
