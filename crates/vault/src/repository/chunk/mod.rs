@@ -1,8 +1,9 @@
 //! Where content is cut into blobs.
 //!
 //! Three ways, chosen by what is known of the content ([`Chunking`]): by its bytes (a gear hash), by the pages of a database
-//! file (also where it is found among other files), by the rows of a dump. All are deterministic functions of the content and of the repository's secret, so that equal
-//! content is cut alike tomorrow. Which way was taken is not recorded: a reader just joins the blobs.
+//! file (also where one is found among other files), by the rows of a dump. All are deterministic functions of the content and
+//! of the repository's secret, so that equal content is cut alike tomorrow. Which way was taken is not recorded: a reader just
+//! joins the blobs.
 
 mod gear;
 mod pages;
