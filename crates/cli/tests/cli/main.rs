@@ -13,6 +13,7 @@ mod in_transaction;
 mod keys;
 mod mail;
 mod main_job;
+mod own_path;
 mod places;
 mod references;
 mod repository;

@@ -114,13 +114,13 @@ impl Client {
         &mut self,
         what: &str,
         statement: &str,
-        mut next: impl FnMut() -> Result<Option<Vec<u8>>>,
+        mut next: impl FnMut() -> Result<Option<Bytes>>,
     ) -> Result<()> {
         let fed = self.run(async |client| {
             let mut sink = pin!(client.copy_in::<_, Bytes>(statement).await?);
             loop {
                 let sent = match next() {
-                    Ok(Some(piece)) => sink.send(piece.into()).await.is_ok(),
+                    Ok(Some(piece)) => sink.send(piece).await.is_ok(),
                     Ok(None) => false,
                     Err(error) => return Ok(Err(error)),
                 };

@@ -60,6 +60,20 @@ fn classify(code: &SqlState) -> (ErrorKind, &'static str) {
     }
 }
 
+/// Whether the server did not find a function, a type, a table or a schema by its name.
+pub fn lacks_a_name(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.and_then(tokio_postgres::Error::code).is_some_and(|code| {
+        [
+            SqlState::UNDEFINED_FUNCTION,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_OBJECT,
+            SqlState::INVALID_SCHEMA_NAME,
+        ]
+        .contains(code)
+    })
+}
+
 /// Whether the server refused because of this SQLSTATE.
 pub fn is(error: &tokio_postgres::Error, code: &SqlState) -> bool {
     error.code() == Some(code)

@@ -18,6 +18,7 @@ pub(crate) mod json;
 pub(crate) mod large_objects;
 pub(crate) mod layout;
 mod native;
+pub(crate) mod own_path;
 pub(crate) mod pg_dump;
 mod pipe;
 pub(crate) mod prefetch;

@@ -5,13 +5,18 @@
 
 use super::client::Client;
 use super::layout::Table;
+use super::own_path::OwnPath;
 use super::sql;
 use crate::hash::{HashKey, SetHasher};
 use crate::manifest::TableFigures;
 use crate::{Error, ErrorKind, Result};
+use std::cell::Cell;
 
 /// Rows are handed on in pieces of about this size.
 pub const PIECE_BYTES: usize = 256 * 1024;
+
+/// Evaluated before the first row: names within values (`regclass`) are written in full.
+const NO_PATH: &str = " WHERE (SELECT pg_catalog.set_config('search_path', '', false)) = ''";
 
 /// How a table is read.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,8 @@ impl Reading {
         }
         let condition = condition.map_or_else(String::new, |condition| format!(" {condition}"));
         let order = if order { format!(" ORDER BY {}", sql::identifiers(&table.key)) } else { String::new() };
+        // Planned with whatever path, rows are written with none.
+        let condition = if condition.is_empty() { NO_PATH.to_owned() } else { condition };
         let columns = sql::identifiers(&table.columns);
         format!("COPY (SELECT {columns} FROM ONLY {}{condition}{order}) TO STDOUT{encoding}", table.qualified())
     }
@@ -61,15 +68,15 @@ pub fn read(
 ) -> Result<TableFigures> {
     let what = || format!("reading table {}.{}", table.schema, table.name);
     let mut hasher = (!table.unhashed).then(|| SetHasher::new(reading.hash_key));
-    let (mut rows, mut piece) = (0, Vec::with_capacity(PIECE_BYTES + 4096));
-    client.copy_out(&what, &reading.copy_statement(table), |line| {
+    let (rows, mut piece) = (Cell::new(0), Vec::with_capacity(PIECE_BYTES + 4096));
+    let mut line = |line: &[u8]| {
         let Some((b'\n', row)) = line.split_last() else {
             return Err(Error::internal(format!("{}: a row came in parts", what())));
         };
         if let Some(hasher) = &mut hasher {
             hasher.add(row);
         }
-        rows += 1;
+        rows.set(rows.get() + 1);
         piece.extend_from_slice(line);
         if piece.len() >= PIECE_BYTES {
             let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 4096));
@@ -78,14 +85,24 @@ pub fn read(
             }
         }
         Ok(())
-    })?;
+    };
+    let statement = reading.copy_statement(table);
+    if reading.ordered {
+        // Sorting is planned, and planning looks into the functions of indexes: it fails before the first row, or not for that.
+        OwnPath::live(true).attempt_on(client, table, |client| {
+            let read = client.copy_out(&what, &statement, &mut line);
+            if rows.get() == 0 { read.map(Ok) } else { Ok(read) }
+        })??;
+    } else {
+        client.copy_out(&what, &statement, &mut line)?;
+    }
     if !piece.is_empty() {
         take(piece);
     }
     Ok(TableFigures {
         schema: Some(table.schema.clone()),
         name: table.name.clone(),
-        rows,
+        rows: rows.get(),
         content_hash: hasher.map(|hasher| hasher.finish()),
     })
 }

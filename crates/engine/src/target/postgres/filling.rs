@@ -7,7 +7,7 @@
 use super::indexes::{self, Indexes};
 use super::json::Sink;
 use super::load::{self, Loaders};
-use super::{schema, statistics};
+use super::{rows_in, schema, statistics};
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::client::Client;
@@ -15,6 +15,7 @@ use crate::source::postgres::connect::{connect, server_version_number};
 use crate::source::postgres::database_properties::DatabaseProperties;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{self, Layout, Table};
+use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::pg_dump::PgDump;
 use crate::source::postgres::rows::{Reading, copy_in_statement};
 use crate::source::postgres::statements::split;
@@ -45,6 +46,7 @@ pub struct Filling {
     indexes: Indexes,
     /// Extensions that are there already and belong to somebody else: their comments stay.
     extensions: Vec<String>,
+    own_path: OwnPath,
 }
 
 /// Makes an empty database as the dumped one was: encoding, collation, owner.
@@ -80,20 +82,22 @@ impl Filling {
             .batch_execute("SET synchronous_commit = off")
             .map_err(|error| database("preparing a connection", error))?;
         schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
-        let loaders = Some(Loaders::start(&address, connections, &layout, reading(context, &layout))?);
-        Ok(Self::new(address, client, loaders, layout))
+        let own_path = OwnPath::of(&layout);
+        let loaders = Loaders::start(&address, connections, &layout, reading(context, &layout), own_path.clone())?;
+        Ok(Self::new(address, client, Some(loaders), layout, own_path))
     }
 
     /// Goes on in the transaction that the client is in: everything is on this one connection.
     pub fn within_transaction(address: Address, mut client: Client, layout: Layout) -> Result<Self> {
         let extensions = layout::extensions(&mut client)?;
-        Ok(Self { extensions, ..Self::new(address, client, None, layout) })
+        let own_path = OwnPath::live(true);
+        Ok(Self { extensions, ..Self::new(address, client, None, layout, own_path) })
     }
 
-    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout) -> Self {
+    fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout, own_path: OwnPath) -> Self {
         let missing = layout.tables.iter().enumerate().map(|(number, table)| (table.file(number), number)).collect();
         let (indexes, grants, extensions) = (Indexes::new(), Vec::new(), Vec::new());
-        Self { address, client, loaders, layout, missing, grants, post_data: None, indexes, extensions }
+        Self { address, client, loaders, layout, missing, grants, post_data: None, indexes, extensions, own_path }
     }
 
     /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
@@ -103,7 +107,7 @@ impl Filling {
 
     /// The schema's first half.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
-        self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions)?;
+        self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions, &self.own_path)?;
         Ok(())
     }
 
@@ -138,7 +142,8 @@ impl Filling {
             }
             None => {
                 let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
-                copy_in(&mut self.client, &what, &copy_in_statement(table, raw_bytes), content)
+                let statement = copy_in_statement(table, raw_bytes);
+                rows_in::fill(&mut self.client, &self.own_path, (&what, table, &statement), content)
             }
         }
     }
@@ -165,9 +170,11 @@ impl Filling {
             &post_data,
             &self.grants,
             &self.layout.tables,
+            &self.own_path,
             built,
         )?;
-        for (name, error) in &unfilled {
+        for view in &unfilled {
+            let (name, error) = (view.name(), &view.error);
             context
                 .progress
                 .warning(&format!("the materialized view {name} could not be filled, and stays empty: {error}"));
@@ -181,10 +188,11 @@ impl Filling {
             let statements = self.layout.database.statements(&target);
             schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
         }
-        let unfilled = unfilled.len() as u64;
+        let unfilled = unfilled.into_iter().map(|view| view.statement).collect();
         let measured =
             measured.into_iter().map(|(number, figures)| (self.layout.tables[number].clone(), figures)).collect();
-        Ok(Loaded { address: self.address, client: self.client, helpers, measured, unfilled })
+        let Self { address, client, own_path, .. } = self;
+        Ok(Loaded { address, client, helpers, measured, unfilled, own_path })
     }
 }
 
@@ -217,12 +225,12 @@ impl Sink for Filling {
 }
 
 /// Takes COPY text on one connection.
-pub fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
+fn copy_in(client: &mut Client, what: &str, statement: &str, content: &mut dyn Read) -> Result<()> {
     client.copy_in(what, statement, || {
         let mut piece = Vec::new();
         let read =
             content.take(COPY_BYTES).read_to_end(&mut piece).map_err(|error| vault::error::from_io(what, error))?;
-        Ok((read > 0).then_some(piece))
+        Ok((read > 0).then_some(piece.into()))
     })
 }
 
@@ -237,8 +245,9 @@ pub struct Loaded {
     helpers: Vec<Client>,
     /// Tables that were read back already, as they are in the backup's layout.
     measured: Vec<(Table, TableFigures)>,
-    /// Materialized views that could not be filled, which was said.
-    unfilled: u64,
+    /// What `pg_dump` says of the materialized views that could not be filled, where they are.
+    unfilled: Vec<String>,
+    own_path: OwnPath,
 }
 
 impl Loaded {
@@ -257,7 +266,7 @@ impl Loaded {
         if let Some(expected) = expected {
             figures.schema_hash.clone_from(&expected.schema_hash);
         }
-        forgive_unfilled(&mut figures, self.unfilled);
+        forgive_unfilled(&mut figures, self.unfilled.len());
         context.progress.warning(
             "restored in one transaction, which pg_dump cannot see: definitions are compared by their counts, not word for word",
         );
@@ -283,17 +292,20 @@ impl Loaded {
         let pg_dump = PgDump::find(layout.server_version_number, tools_folder, client)?;
         let (schema, analyzed, figures) = std::thread::scope(|scope| {
             let schema = scope.spawn(|| dump_schema(&pg_dump, &self.address, None));
-            let analyzed = scope.spawn(|| statistics::complete(&mut self.client, &done));
+            let analyzed = scope.spawn(|| statistics::complete(&mut self.client, &done, &self.own_path));
             let figures = figures::measure(&mut self.helpers, &layout, known, &reading);
             (schema.join(), analyzed.join(), figures)
         });
         let panicked = |_| Error::internal("a helper of the comparison panicked");
         let (pre_data, post_data) = schema.map_err(panicked)??;
-        analyzed.map_err(panicked)??;
+        for (table, error) in analyzed.map_err(panicked)?? {
+            context.progress.warning(&format!("statistics of {table} could not be gathered: {error}"));
+        }
         let mut figures = figures?;
-        figures.schema_hash = crate::source::postgres::statements::hash(&[&pre_data, &post_data]);
+        figures.schema_hash =
+            crate::source::postgres::statements::hash(&[&pre_data, &post_data, &self.unfilled.join(";\n")]);
         forgive_other_version(&mut figures, expected, context);
-        forgive_unfilled(&mut figures, self.unfilled);
+        forgive_unfilled(&mut figures, self.unfilled.len());
         Ok(figures)
     }
 }
@@ -334,9 +346,9 @@ pub fn leave_unhashed(layout: &mut Layout, expected: Option<&DatabaseFigures>) {
 }
 
 /// A materialized view holds nothing of its own: what could not be filled was named, and is no reason to refuse the rest.
-fn forgive_unfilled(figures: &mut DatabaseFigures, unfilled: u64) {
+fn forgive_unfilled(figures: &mut DatabaseFigures, unfilled: usize) {
     if unfilled > 0 {
-        *figures.objects.entry("materializedViewsPopulated".to_owned()).or_default() += unfilled;
+        *figures.objects.entry("materializedViewsPopulated".to_owned()).or_default() += unfilled as u64;
     }
 }
 

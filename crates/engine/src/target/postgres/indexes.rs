@@ -6,8 +6,10 @@
 //!
 //! An early statement that fails has lost nothing: it has its second try in its place.
 
+use super::schema::run_led;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::layout::Table;
+use crate::source::postgres::own_path::OwnPath;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,9 +27,9 @@ pub struct Index {
 
 impl Index {
     /// Whether it could be built.
-    pub fn build(&self, client: &mut Client) -> bool {
+    pub fn build(&self, client: &mut Client, own_path: &OwnPath) -> bool {
         let setting = self.tablespace.as_deref().unwrap_or("SET default_tablespace = ''");
-        client.batch_execute(setting).and_then(|()| client.batch_execute(&self.statement)).is_ok()
+        client.batch_execute(setting).is_ok() && run_led(own_path, client, &self.statement).is_ok()
     }
 }
 
@@ -64,7 +66,13 @@ fn unquoted(name: &str) -> String {
 
 /// Builds what is not `built` yet, table by table, the largest first: what is left for the last is small. Answers which
 /// statements worked.
-pub fn build_all(clients: &mut [Client], indexes: Indexes, built: &HashSet<usize>, tables: &[Table]) -> HashSet<usize> {
+pub fn build_all(
+    clients: &mut [Client],
+    indexes: Indexes,
+    built: &HashSet<usize>,
+    tables: &[Table],
+    own_path: &OwnPath,
+) -> HashSet<usize> {
     let bytes: HashMap<String, u64> = tables.iter().map(|table| (key(table), table.bytes)).collect();
     let mut indexes: Vec<_> = indexes.into_iter().collect();
     indexes.sort_by_key(|(table, _)| bytes.get(table).copied().unwrap_or(0));
@@ -76,7 +84,7 @@ pub fn build_all(clients: &mut [Client], indexes: Indexes, built: &HashSet<usize
                 loop {
                     let Some((_, table)) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return };
                     for index in table.iter().filter(|index| !built.contains(&index.number)) {
-                        if index.build(client) {
+                        if index.build(client, own_path) {
                             done.lock().unwrap_or_else(PoisonError::into_inner).insert(index.number);
                         }
                     }
@@ -88,7 +96,7 @@ pub fn build_all(clients: &mut [Client], indexes: Indexes, built: &HashSet<usize
 }
 
 /// The table that a statement builds an index on, as it is written, and the index's definition.
-fn indexed_table(statement: &str) -> Option<(&str, &str)> {
+pub fn indexed_table(statement: &str) -> Option<(&str, &str)> {
     if let Some(rest) = statement.strip_prefix("ALTER TABLE ONLY ") {
         let (table, rest) = split_name(rest)?;
         let (_, definition) = split_name(rest.trim_start().strip_prefix("ADD CONSTRAINT ")?)?;

@@ -9,6 +9,7 @@
 //! Rows go first. A connection that has none to take builds indexes of tables that were read back.
 
 use super::indexes::Index;
+use super::rows_in::{copy_pieces, next_piece};
 use super::statistics;
 use crate::manifest::TableFigures;
 use crate::source::postgres::address::Address;
@@ -16,8 +17,10 @@ use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
+use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_in_statement};
 use crate::{Error, Result};
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
 use std::collections::HashSet;
 use std::io::Read;
@@ -25,7 +28,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-const PIECE_BYTES: usize = 1024 * 1024;
 /// A smaller table is never cut.
 const CUT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
@@ -51,6 +53,7 @@ pub struct Loaders {
 /// What the connections share.
 struct Found {
     reading: Reading,
+    own_path: OwnPath,
     failure: Mutex<Option<Error>>,
     measured: Mutex<Vec<(usize, TableFigures)>>,
     built: Mutex<HashSet<usize>>,
@@ -61,7 +64,7 @@ struct Found {
 /// A table, or a share in it.
 struct Job {
     loading: Arc<Loading>,
-    pieces: Receiver<Vec<u8>>,
+    pieces: Receiver<Bytes>,
 }
 
 /// A table on its way in.
@@ -79,10 +82,17 @@ struct Loading {
 
 impl Loaders {
     /// Connects `connections` times.
-    pub fn start(address: &Address, connections: usize, layout: &Layout, reading: Reading) -> Result<Self> {
+    pub fn start(
+        address: &Address,
+        connections: usize,
+        layout: &Layout,
+        reading: Reading,
+        own_path: OwnPath,
+    ) -> Result<Self> {
         let (jobs, queue) = bounded::<Job>(connections);
         let found = Arc::new(Found {
             reading,
+            own_path,
             failure: Mutex::default(),
             measured: Mutex::default(),
             built: Mutex::default(),
@@ -134,7 +144,7 @@ impl Loaders {
         let (sender, pieces) = bounded(2 * self.threads.len());
         let mut pieces = Some(pieces);
         let mut rest = Vec::new();
-        let mut piece = next_piece(content, &mut rest).map_err(|error| vault::error::from_io(what, error))?;
+        let mut piece = next_piece(what, content, &mut rest)?;
         let mut shares = 0;
         while !piece.is_empty() {
             if let Some(share) = &pieces {
@@ -150,12 +160,12 @@ impl Loaders {
             if let Some(failed) = lock(&self.found.failure).take() {
                 return Err(failed);
             }
-            piece = next_piece(content, &mut rest).map_err(|error| vault::error::from_io(what, error))?;
+            piece = next_piece(what, content, &mut rest)?;
         }
         Ok(())
     }
 
-    fn send(&self, loading: &Arc<Loading>, pieces: &Receiver<Vec<u8>>) -> Result<()> {
+    fn send(&self, loading: &Arc<Loading>, pieces: &Receiver<Bytes>) -> Result<()> {
         let job = Job { loading: Arc::clone(loading), pieces: pieces.clone() };
         self.jobs.send(job).map_err(|_| self.why())
     }
@@ -188,22 +198,6 @@ const fn is_cut(table_bytes: u64, all_bytes: u64, others_idle: bool) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// About [`PIECE_BYTES`] of whole lines; what is left of the last line waits in `rest`. Empty at the end.
-fn next_piece(content: &mut dyn Read, rest: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let mut piece = std::mem::take(rest);
-    loop {
-        let wanted = if piece.len() < PIECE_BYTES { PIECE_BYTES - piece.len() } else { PIECE_BYTES };
-        let read = content.take(wanted as u64).read_to_end(&mut piece)?;
-        if read < wanted {
-            return Ok(piece);
-        }
-        if let Some(end) = piece.iter().rposition(|&byte| byte == b'\n') {
-            *rest = piece.split_off(end + 1);
-            return Ok(piece);
-        }
-    }
 }
 
 /// Large values are compressed by LZ4, where the server has it and nobody chose: `pglz`, which is only there for being older,
@@ -265,27 +259,23 @@ impl Loader<'_> {
 
     /// Brings a share of a table in, and reads the table back if nobody else is still at it.
     fn take(&mut self, job: &Job) -> Result<()> {
-        let Loading { what, number, table, frozen, indexes, busy } = &*job.loading;
+        let Loading { number, table, frozen, indexes, busy, .. } = &*job.loading;
         let (client, reading) = (&mut *self.client, &self.found.reading);
-        let run = |client: &mut Client, statement: &str| {
-            client.batch_execute(statement).map_err(|error| database(what, error))
-        };
         if let Ok(first) = job.pieces.recv() {
             if *frozen {
-                run(client, &format!("BEGIN; TRUNCATE ONLY {}", table.qualified()))?;
-                copy(client, job, &copy_frozen_statement(table, reading.raw_bytes), first)?;
-                run(client, "COMMIT")?;
+                fill_frozen(client, job, &first, self.found)?;
             } else {
                 // These rows need a vacuum some day.
                 statistics::count_changes(client, true);
-                copy(client, job, &copy_in_statement(table, reading.raw_bytes), first)?;
+                let statement = copy_in_statement(table, reading.raw_bytes);
+                self.found.own_path.attempt_on(client, table, |client| copy(client, job, &statement, &first))??;
                 statistics::count_changes(client, false);
             }
         }
         if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
             let figures = rows::read(client, table, reading, &mut |_| true)?;
             lock(&self.found.measured).push((*number, figures));
-            statistics::gather(client, [&*table.qualified()])?;
+            statistics::gather(client, &table.qualified())?;
             // Somebody is there to take them: this connection is.
             indexes.iter().for_each(|index| drop(self.later.send(index.clone())));
         }
@@ -298,15 +288,32 @@ fn build(client: &mut Client, found: &Found, index: &Index) {
         return;
     }
     found.working.fetch_add(1, Ordering::AcqRel);
-    if index.build(client) {
+    if index.build(client, &found.own_path) {
         lock(&found.built).insert(index.number);
     }
     found.working.fetch_sub(1, Ordering::AcqRel);
 }
 
-fn copy(client: &mut Client, job: &Job, statement: &str, first: Vec<u8>) -> Result<()> {
-    let mut first = Some(first);
-    client.copy_in(&job.loading.what, statement, || Ok(first.take().or_else(|| job.pieces.recv().ok())))
+/// Empties and fills a table in one transaction.
+fn fill_frozen(client: &mut Client, job: &Job, first: &Bytes, found: &Found) -> Result<()> {
+    let Loading { what, table, .. } = &*job.loading;
+    let run =
+        |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(what, error));
+    let (begin, statement) =
+        (format!("BEGIN; TRUNCATE ONLY {}", table.qualified()), copy_frozen_statement(table, found.reading.raw_bytes));
+    found.own_path.attempt_on(client, table, |client| {
+        run(client, &begin)?;
+        copy(client, job, &statement, first).inspect_err(|_| {
+            // Where that fails too, the connection is lost, and the next attempt says so.
+            let _ = run(client, "ROLLBACK");
+        })
+    })??;
+    run(client, "COMMIT")
+}
+
+/// The inner result is of what cannot be tried again.
+fn copy(client: &mut Client, job: &Job, statement: &str, first: &Bytes) -> Result<Result<()>> {
+    copy_pieces(client, &job.loading.what, statement, first, || Ok(job.pieces.recv().ok()))
 }
 
 #[cfg(test)]
@@ -320,22 +327,5 @@ mod tests {
         assert!(!is_cut(CUT_BYTES_MIN, 100 * CUT_BYTES_MIN, false), "the others read back");
         assert!(!is_cut(CUT_BYTES_MIN, 2 * CUT_BYTES_MIN, false), "half of everything: the others build indexes");
         assert!(is_cut(CUT_BYTES_MIN, CUT_BYTES_MIN + 1, false), "most of everything");
-    }
-
-    #[test]
-    fn pieces_hold_whole_lines_and_nothing_is_lost() {
-        let long = "x".repeat(PIECE_BYTES + 5);
-        let text: String =
-            (0..300_000).map(|n| format!("{n}\tvalue\n")).chain([long, "\n".into(), "end\n".into()]).collect();
-        let (mut content, mut rest, mut joined) = (text.as_bytes(), Vec::new(), Vec::new());
-        loop {
-            let piece = next_piece(&mut content, &mut rest).unwrap();
-            if piece.is_empty() {
-                break;
-            }
-            assert_eq!(piece.last(), Some(&b'\n'));
-            joined.extend(piece);
-        }
-        assert!(joined == text.as_bytes());
     }
 }

@@ -13,6 +13,7 @@ mod inspect;
 mod json;
 mod load;
 mod names;
+mod rows_in;
 mod schema;
 mod statistics;
 mod swap;

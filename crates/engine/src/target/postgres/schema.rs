@@ -4,8 +4,9 @@ use super::indexes;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
+use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::sql::identifier;
-use crate::source::postgres::statements::{is_session, split};
+use crate::source::postgres::statements::{after_word, is_session, split};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
@@ -13,16 +14,41 @@ use std::collections::HashSet;
 /// from himself, and rows come first.
 ///
 /// `extensions` were there before: an extension's comment belongs to its owner.
-pub fn run_pre_data(client: &mut Client, text: &str, extensions: &[String]) -> Result<Vec<String>> {
+pub fn run_pre_data(client: &mut Client, text: &str, extensions: &[String], own_path: &OwnPath) -> Result<Vec<String>> {
     let mut grants = Vec::new();
     for statement in split(text) {
-        if statement.starts_with("GRANT ") || statement.starts_with("REVOKE ") {
+        if is_grant(statement) {
             grants.push(statement.to_owned());
         } else if !creates_what_is_there(statement) && !comments_on(statement, extensions) {
-            run(client, statement)?;
+            run_led(own_path, client, statement)?;
         }
     }
+    for statement in grants.iter().filter(|statement| is_needed_by_functions(statement)) {
+        run(client, statement)?;
+    }
     Ok(grants)
+}
+
+/// Gives rights, or says in whose name they are given.
+pub fn is_grant(statement: &str) -> bool {
+    const BEGINNINGS: [&str; 4] = ["GRANT ", "REVOKE ", "SET SESSION AUTHORIZATION ", "RESET SESSION AUTHORIZATION"];
+    BEGINNINGS.iter().any(|beginning| statement.starts_with(beginning))
+}
+
+/// The function of an index runs as the table's owner, who finds others where he was granted the use of a schema.
+fn is_needed_by_functions(statement: &str) -> bool {
+    let of = statement.starts_with("GRANT ").then(|| after_word(statement, "ON")).flatten();
+    of.is_some_and(|of| ["SCHEMA ", "FUNCTION "].iter().any(|kind| of.trim_start().starts_with(kind)))
+}
+
+/// Runs statements that give rights. Only a superuser may give them in another's name; anybody else gives them in his own.
+fn run_grants(client: &mut Client, grants: &[String]) -> Result<()> {
+    let superuser = client
+        .query_one("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user", &[])
+        .map_err(|error| database("asking for the role's rights", error))?
+        .get(0);
+    let runs = |statement: &&String| superuser || !statement.contains("SESSION AUTHORIZATION");
+    grants.iter().filter(runs).try_for_each(|statement| run(client, statement))
 }
 
 /// `pg_dump` never creates `public` unless it belongs to somebody else; an empty database has it in any case.
@@ -42,6 +68,21 @@ pub fn run_all<'a>(client: &mut Client, statements: impl IntoIterator<Item = &'a
     statements.into_iter().try_for_each(|statement| run(client, statement))
 }
 
+/// A materialized view that could not be filled.
+pub struct Unfilled {
+    /// `REFRESH MATERIALIZED VIEW app.sums`: what `pg_dump` does not say of it any more.
+    pub statement: String,
+    /// Why.
+    pub error: Error,
+}
+
+impl Unfilled {
+    /// Its name as `pg_dump` writes it.
+    pub fn name(&self) -> &str {
+        self.statement.trim_start_matches("REFRESH MATERIALIZED VIEW ")
+    }
+}
+
 /// Runs the half that comes after the rows: first indexes and unique constraints, table by table on all connections, then the
 /// rest in its order. A statement that fails early (it may depend on a later one) has its second try in its place. What is
 /// `built` already is passed over.
@@ -55,22 +96,22 @@ pub fn run_post_data(
     text: &str,
     grants: &[String],
     tables: &[Table],
+    own_path: &OwnPath,
     mut built: HashSet<usize>,
-) -> Result<Vec<(String, Error)>> {
+) -> Result<Vec<Unfilled>> {
     let statements = split(text);
-    built.extend(indexes::build_all(helpers, indexes::of(&statements), &built, tables));
+    built.extend(indexes::build_all(helpers, indexes::of(&statements), &built, tables, own_path));
     let turn = |wanted: usize| -> Vec<&str> {
         let left = statements.iter().enumerate().filter(|(number, _)| !built.contains(number));
         left.map(|(_, statement)| *statement).filter(|statement| pass(statement) == wanted).collect()
     };
     let (first, fillings, last) = (turn(0), turn(1), turn(2));
-    run_all(client, first)?;
-    run_all(client, grants.iter().map(String::as_str))?;
+    first.iter().try_for_each(|statement| run_led(own_path, client, statement))?;
+    run_grants(client, grants)?;
     let mut unfilled = Vec::new();
     for statement in fillings {
-        // Without helpers everything happens in one transaction.
-        if let Err(error) = fill(client, statement, helpers.is_empty()) {
-            unfilled.push((statement.trim_start_matches("REFRESH MATERIALIZED VIEW ").to_owned(), error));
+        if let Err(error) = run_led(own_path, client, statement) {
+            unfilled.push(Unfilled { statement: statement.to_owned(), error });
         }
     }
     run_all(client, last)?;
@@ -89,21 +130,35 @@ fn pass(statement: &str) -> usize {
     }
 }
 
-/// Fills a materialized view; where that fails in a transaction, the transaction goes on.
-fn fill(client: &mut Client, statement: &str, in_transaction: bool) -> Result<()> {
-    if !in_transaction {
-        return run(client, statement);
-    }
-    run(client, "SAVEPOINT strongroom")?;
-    let filled = run(client, statement);
-    if filled.is_err() {
-        run(client, "ROLLBACK TO SAVEPOINT strongroom")?;
-    }
-    run(client, "RELEASE SAVEPOINT strongroom")?;
-    filled
+/// Runs one statement, with the database's own path if it needs that.
+pub fn run_led(own_path: &OwnPath, client: &mut Client, statement: &str) -> Result<()> {
+    own_path.attempt(client, schema_of(statement), |client| run(client, statement))
 }
 
-fn run(client: &mut Client, statement: &str) -> Result<()> {
+/// The quoted schema of the table or view that a statement of `pg_dump`'s makes, alters, fills or indexes.
+pub fn schema_of(statement: &str) -> Option<&str> {
+    const FORMS: [&str; 8] = [
+        "CREATE TABLE ",
+        "CREATE UNLOGGED TABLE ",
+        "CREATE MATERIALIZED VIEW ",
+        "CREATE VIEW ",
+        "REFRESH MATERIALIZED VIEW ",
+        "ALTER TABLE ONLY ",
+        "ALTER TABLE ",
+        "TRUNCATE ONLY ",
+    ];
+    let indexed = || indexes::indexed_table(statement).map(|(table, _)| table);
+    let name = FORMS.iter().find_map(|form| statement.strip_prefix(form)).or_else(indexed)?;
+    let mut quoted = false;
+    let dot = name.find(|character| {
+        quoted ^= character == '"';
+        character == '.' && !quoted
+    })?;
+    Some(&name[..dot])
+}
+
+/// Runs one statement.
+pub fn run(client: &mut Client, statement: &str) -> Result<()> {
     client.batch_execute(statement).map_err(|error| {
         let first_line: String = statement.lines().next().unwrap_or_default().chars().take(120).collect();
         let failed: Error = database(format!("`{first_line}`"), error);
@@ -125,5 +180,19 @@ mod tests {
             ["CREATE INDEX a ON b", "REFRESH MATERIALIZED VIEW a.b", "CREATE EVENT TRIGGER x ON y"].map(pass),
             [0, 1, 2]
         );
+    }
+
+    #[test]
+    fn the_schema_of_a_statement_is_found() {
+        for (statement, schema) in [
+            ("CREATE INDEX a ON public.t USING btree (app.f(x))", Some("public")),
+            ("CREATE UNIQUE INDEX a ON \"s . \"\"s\".\"t.u\" USING btree (f(x))", Some("\"s . \"\"s\"")),
+            ("REFRESH MATERIALIZED VIEW app.sums", Some("app")),
+            ("ALTER TABLE ONLY a.b\n    ADD CONSTRAINT c EXCLUDE USING gist (f(x) WITH =)", Some("a")),
+            ("CREATE TABLE app.t (\n    x text CHECK (public.f(x))\n)", Some("app")),
+            ("CREATE TRIGGER x", None),
+        ] {
+            assert_eq!(schema_of(statement), schema, "{statement}");
+        }
     }
 }

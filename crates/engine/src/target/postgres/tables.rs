@@ -16,14 +16,17 @@ mod switches;
 
 pub use inspect::inspect;
 
-use super::filling::{copy_in, database_figures, leave_unhashed, reading};
+use super::filling::{database_figures, leave_unhashed, reading};
 use super::json::Sink;
+use super::rows_in;
+use super::schema::{run, run_led, schema_of};
 use crate::manifest::{ComponentManifest, DatabaseFigures, TableId};
 use crate::source::postgres::address::Address;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
+use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::rows::{self, copy_in_statement};
 use crate::source::postgres::sql;
 use crate::target::Context;
@@ -46,6 +49,7 @@ pub struct Tables {
     absent: Vec<TableId>,
     definitions: Definitions,
     raw_bytes: bool,
+    own_path: OwnPath,
 }
 
 /// One table.
@@ -92,15 +96,15 @@ impl Tables {
                 None => return Err(incomplete(id)),
             }
         }
-        let raw_bytes = layout.database.encoding == "SQL_ASCII";
+        let (raw_bytes, own_path) = (layout.database.encoding == "SQL_ASCII", OwnPath::live(true));
         let gone = wanted.iter().filter(|table| table.aside.is_none()).map(Wanted::id);
         let made = gone.chain(united.iter().filter(|(_, is_there)| !is_there).map(|(id, _)| id.clone())).collect();
-        Ok(Self { client, layout, wanted, united, absent, definitions: Definitions::of(made), raw_bytes })
+        Ok(Self { client, layout, wanted, united, absent, definitions: Definitions::of(made), raw_bytes, own_path })
     }
 
     /// The schema's first half: tables that are gone are made.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
-        self.definitions.before_rows(&mut self.client, text)
+        self.definitions.before_rows(&mut self.client, text, &self.own_path)
     }
 
     /// The schema's second half, which is needed last.
@@ -121,7 +125,7 @@ impl Tables {
         wanted.came = true;
         let statement = copy_in_statement(wanted.receiver(), self.raw_bytes);
         let what = format!("restoring table {}", wanted.id());
-        copy_in(&mut self.client, &what, &statement, content)
+        rows_in::fill(&mut self.client, &self.own_path, (&what, &wanted.table, &statement), content)
     }
 
     /// Exchanges the rows, makes keys, sequences and triggers right, and measures; what is left is to commit.
@@ -142,17 +146,18 @@ impl Tables {
         let keys = keys::take_away(client, &touched)?;
         for wanted in &self.wanted {
             if let Some(aside) = &wanted.aside {
-                replace_rows(client, &wanted.table, aside)?;
+                replace_rows(client, &wanted.table, aside, &self.own_path)?;
             }
         }
         for name in &going {
             run(client, &format!("DROP TABLE IF EXISTS {name}"))?;
         }
-        self.definitions.after_rows(client)?;
-        keys::make_again(client, &keys, &going)?;
+        self.definitions.after_rows(client, &self.own_path)?;
+        keys::make_again(client, &keys, &going, &self.own_path)?;
         for wanted in &self.wanted {
             sequences::put_back(client, &wanted.id(), &self.layout, wanted.aside.is_some())?;
-            run(client, &format!("ANALYZE {}", wanted.table.qualified()))?;
+            let statement = format!("ANALYZE {}", wanted.table.qualified());
+            self.own_path.attempt_on(client, &wanted.table, |client| run(client, &statement))?;
         }
         for (id, was_there) in &self.united {
             sequences::put_back(client, id, &self.layout, *was_there)?;
@@ -270,10 +275,10 @@ fn lock(client: &mut Client, tables: &[String]) -> Result<()> {
 }
 
 /// All rows go and those that wait come, without triggers and rules: they fired when the rows were new.
-fn replace_rows(client: &mut Client, table: &Table, aside: &Table) -> Result<()> {
+fn replace_rows(client: &mut Client, table: &Table, aside: &Table, own_path: &OwnPath) -> Result<()> {
     let name = table.qualified();
     let switches = switches::off(client, table)?;
-    run(client, &format!("TRUNCATE ONLY {name}"))?;
+    run_led(own_path, client, &format!("TRUNCATE ONLY {name}"))?;
     let columns = sql::identifiers(&table.columns);
     let list = table.column_list();
     let insert = if table.columns.is_empty() {
@@ -281,15 +286,8 @@ fn replace_rows(client: &mut Client, table: &Table, aside: &Table) -> Result<()>
     } else {
         format!("INSERT INTO {name}{list} OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}", aside.qualified())
     };
-    run(client, &insert)?;
+    own_path.attempt_on(client, table, |client| run(client, &insert))?;
     run(client, "SET CONSTRAINTS ALL IMMEDIATE")?;
     run(client, &format!("DROP TABLE {}", aside.qualified()))?;
     switches.on(client)
-}
-
-fn run(client: &mut Client, statement: &str) -> Result<()> {
-    client.batch_execute(statement).map_err(|error| {
-        let shown: String = statement.lines().next().unwrap_or_default().chars().take(120).collect();
-        database(format!("`{shown}`"), error)
-    })
 }

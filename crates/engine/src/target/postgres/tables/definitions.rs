@@ -3,7 +3,7 @@
 //! `pg_dump` writes every name in full and every statement in one of few forms, so a statement tells what it is about.
 
 use super::keys;
-use super::run;
+use super::{OwnPath, run_led};
 use crate::manifest::TableId;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
@@ -40,7 +40,7 @@ impl Definitions {
     }
 
     /// Makes the tables.
-    pub fn before_rows(&mut self, client: &mut Client, text: &str) -> Result<()> {
+    pub fn before_rows(&mut self, client: &mut Client, text: &str, own_path: &OwnPath) -> Result<()> {
         if self.tables.is_empty() {
             return Ok(());
         }
@@ -62,14 +62,14 @@ impl Definitions {
             } else if is_ours && attached_to(statement).is_some_and(|parent| !self.made.contains(&parent)) {
                 self.attachments.push(statement.to_owned());
             } else if is_ours || is_setting(statement) {
-                make(client, statement)?;
+                make(run_led(own_path, client, statement))?;
             }
         }
         Ok(())
     }
 
     /// Indexes, keys, triggers, policies and grants, and the keys by which other tables referred to these.
-    pub fn after_rows(&mut self, client: &mut Client) -> Result<()> {
+    pub fn after_rows(&mut self, client: &mut Client, own_path: &OwnPath) -> Result<()> {
         if self.tables.is_empty() {
             return Ok(());
         }
@@ -81,14 +81,14 @@ impl Definitions {
             if let Some(key) = commented_key(statement)
                 && returned.contains(&key)
             {
-                make(client, statement)?;
+                make(run_led(own_path, client, statement))?;
             } else if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
-                make(client, statement)?;
+                make(run_led(own_path, client, statement))?;
                 self.indexes.extend(index_of(statement));
             } else if let Some(rest) = statement.strip_prefix("ALTER INDEX ") {
                 let both = [name(rest), after_word(rest, "PARTITION").and_then(name)];
                 if both.iter().all(|index| index.as_ref().is_some_and(|index| self.indexes.contains(index))) {
-                    make(client, statement)?;
+                    make(run_led(own_path, client, statement))?;
                 }
             } else if let Some((table, constraint, refers_to)) = foreign_key(statement)
                 && self.tables.contains(&refers_to)
@@ -97,10 +97,10 @@ impl Definitions {
                 returned.insert((table.clone(), constraint));
                 let table = sql::qualified(&table.0, &table.1);
                 let refers_to = sql::qualified(&refers_to.0, &refers_to.1);
-                client.batch_execute(statement).map_err(|failure| keys::broken(&table, &refers_to, failure))?;
+                keys::add(client, own_path, statement, &table, &refers_to)?;
             }
         }
-        self.attachments.iter().chain(&self.grants).try_for_each(|statement| make(client, statement))
+        self.attachments.iter().chain(&self.grants).try_for_each(|statement| make(run_led(own_path, client, statement)))
     }
 }
 
@@ -127,8 +127,8 @@ fn is_setting(statement: &str) -> bool {
     is_session(statement) && statement.starts_with("SET default_table")
 }
 
-fn make(client: &mut Client, statement: &str) -> Result<()> {
-    run(client, statement).map_err(|error| {
+fn make(made: Result<()>) -> Result<()> {
+    made.map_err(|error| {
         error.with_hint(
             "Nothing was changed. What the table needs (a type, a function, another table) must be there: restore the whole \
              database, or make it first.",

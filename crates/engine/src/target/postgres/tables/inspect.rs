@@ -7,6 +7,7 @@ use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{self, Table};
+use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::snapshot::refuse_pooler;
 use crate::source::postgres::sql;
 use crate::target::TargetPlan;
@@ -27,10 +28,16 @@ pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]
         } else if is_partitioned {
             newer(&mut client, id, only, &mut plan)?;
         } else {
-            let rows: i64 = client
-                .query_one(&format!("SELECT count(*) FROM ONLY {name}"), &[])
-                .map_err(|error| database(format!("counting the rows of {id}"), error))?
-                .get(0);
+            let count = format!("SELECT count(*) FROM ONLY {name}");
+            let rows = OwnPath::live(false).attempt(
+                &mut client,
+                id.schema.as_deref().map(sql::identifier).as_deref(),
+                |client| {
+                    let counted = client.query_one(&count, &[]);
+                    counted.map_err(|error| database(format!("counting the rows of {id}"), error))
+                },
+            )?;
+            let rows: i64 = rows.get(0);
             live.tables.push(TableFigures {
                 schema: id.schema.clone(),
                 name: id.name.clone(),

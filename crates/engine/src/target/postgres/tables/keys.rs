@@ -1,7 +1,7 @@
 //! Foreign keys to and from tables whose rows are exchanged: taken away before, made again after. Making one again checks
 //! every row, without the rights of a superuser that switching them off would need.
 
-use super::run;
+use super::{OwnPath, run, schema_of};
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::{self, database};
 use crate::source::postgres::sql;
@@ -53,12 +53,12 @@ pub fn take_away(client: &mut Client, tables: &[String]) -> Result<Vec<Key>> {
 }
 
 /// Makes them again, except those of tables that have gone.
-pub fn make_again(client: &mut Client, keys: &[Key], gone: &[String]) -> Result<()> {
+pub fn make_again(client: &mut Client, keys: &[Key], gone: &[String], own_path: &OwnPath) -> Result<()> {
     let is_gone = |table: &String| gone.iter().any(|name| unquoted(name) == unquoted(table));
     for key in keys.iter().filter(|key| !is_gone(&key.table) && !is_gone(&key.refers_to)) {
         let name = sql::identifier(&key.name);
         let statement = format!("ALTER TABLE {} ADD CONSTRAINT {name} {}", key.table, key.definition);
-        client.batch_execute(&statement).map_err(|failure| broken(&key.table, &key.refers_to, failure))?;
+        add(client, own_path, &statement, &key.table, &key.refers_to)?;
         if let Some(comment) = &key.comment {
             run(client, &format!("COMMENT ON CONSTRAINT {name} ON {} IS {}", key.table, sql::literal(comment)))?;
         }
@@ -66,8 +66,15 @@ pub fn make_again(client: &mut Client, keys: &[Key], gone: &[String]) -> Result<
     Ok(())
 }
 
+/// Runs the statement that makes a foreign key.
+pub fn add(client: &mut Client, own_path: &OwnPath, statement: &str, table: &str, refers_to: &str) -> Result<()> {
+    own_path.attempt(client, schema_of(statement), |client| {
+        client.batch_execute(statement).map_err(|failure| broken(table, refers_to, failure))
+    })
+}
+
 /// Rows that refer to what would not be there are the user's to decide about.
-pub fn broken(table: &str, refers_to: &str, failure: tokio_postgres::Error) -> crate::Error {
+fn broken(table: &str, refers_to: &str, failure: tokio_postgres::Error) -> crate::Error {
     let is_violation = error::is(&failure, &SqlState::FOREIGN_KEY_VIOLATION);
     let failed = database(format!("checking the foreign key of {table} to {refers_to}"), failure);
     if !is_violation {
