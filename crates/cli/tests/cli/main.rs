@@ -8,6 +8,7 @@ mod by_hand;
 mod config;
 mod crash;
 mod documents;
+mod extensions;
 mod full_disk;
 mod in_transaction;
 mod keys;

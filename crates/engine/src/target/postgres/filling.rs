@@ -4,6 +4,7 @@
 //! constraints and triggers, none of which changes a row, so they are then what they will be in the end. Everything else is
 //! measured when all is there. A table that turns out otherwise (other columns than the backup's list says) is read again.
 
+use super::extensions::AllLeftOut;
 use super::indexes::{self, Indexes};
 use super::json::Sink;
 use super::load::{self, Loaders};
@@ -46,6 +47,7 @@ pub struct Filling {
     indexes: Indexes,
     /// Extensions that are there already and belong to somebody else: their comments stay.
     extensions: Vec<String>,
+    left_out: AllLeftOut,
     own_path: OwnPath,
 }
 
@@ -84,7 +86,9 @@ impl Filling {
         schema::run_all(&mut client, by_hand::prepare_statements(&layout).iter().map(String::as_str))?;
         let own_path = OwnPath::of(&layout);
         let loaders = Loaders::start(&address, connections, &layout, reading(context, &layout), own_path.clone())?;
-        Ok(Self::new(address, client, Some(loaders), layout, own_path))
+        // Where a superuser made the database with extensions in it, for a role that may not.
+        let extensions = layout::extensions(&mut client)?.into_iter().filter(|name| name != "plpgsql").collect();
+        Ok(Self { extensions, ..Self::new(address, client, Some(loaders), layout, own_path) })
     }
 
     /// Goes on in the transaction that the client is in: everything is on this one connection.
@@ -97,7 +101,19 @@ impl Filling {
     fn new(address: Address, client: Client, loaders: Option<Loaders>, layout: Layout, own_path: OwnPath) -> Self {
         let missing = layout.tables.iter().enumerate().map(|(number, table)| (table.file(number), number)).collect();
         let (indexes, grants, extensions) = (Indexes::new(), Vec::new(), Vec::new());
-        Self { address, client, loaders, layout, missing, grants, post_data: None, indexes, extensions, own_path }
+        Self {
+            address,
+            client,
+            loaders,
+            layout,
+            missing,
+            grants,
+            post_data: None,
+            indexes,
+            extensions,
+            left_out: AllLeftOut::default(),
+            own_path,
+        }
     }
 
     /// Whether nothing is committed before [`Loaded::measure_within_transaction`].
@@ -107,7 +123,7 @@ impl Filling {
 
     /// The schema's first half.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
-        self.grants = schema::run_pre_data(&mut self.client, text, &self.extensions, &self.own_path)?;
+        (self.grants, self.left_out) = schema::run_pre_data(&mut self.client, text, &self.extensions, &self.own_path)?;
         Ok(())
     }
 
@@ -138,7 +154,8 @@ impl Filling {
         match &self.loaders {
             Some(loaders) => {
                 let indexes = self.indexes.remove(&indexes::key(table)).unwrap_or_default();
-                loaders.load(&what, number, table, indexes, content)
+                let loaded = loaders.load(&what, number, table, indexes, content);
+                loaded.map_err(|error| self.left_out.explained(error))
             }
             None => {
                 let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
@@ -172,7 +189,8 @@ impl Filling {
             &self.layout.tables,
             &self.own_path,
             built,
-        )?;
+        )
+        .map_err(|error| self.left_out.explained(error))?;
         for view in &unfilled {
             let (name, error) = (view.name(), &view.error);
             context
@@ -188,11 +206,17 @@ impl Filling {
             let statements = self.layout.database.statements(&target);
             schema::run_all(&mut self.client, statements.iter().map(String::as_str))?;
         }
+        for extension in &self.left_out.0 {
+            context.progress.warning(&format!(
+                "the extension {} was left out, the role may not create it. As a superuser: {};",
+                extension.name, extension.statements[0]
+            ));
+        }
         let unfilled = unfilled.into_iter().map(|view| view.statement).collect();
         let measured =
             measured.into_iter().map(|(number, figures)| (self.layout.tables[number].clone(), figures)).collect();
-        let Self { address, client, own_path, .. } = self;
-        Ok(Loaded { address, client, helpers, measured, unfilled, own_path })
+        let Self { address, client, own_path, left_out, .. } = self;
+        Ok(Loaded { address, client, helpers, measured, unfilled, left_out, own_path })
     }
 }
 
@@ -247,6 +271,7 @@ pub struct Loaded {
     measured: Vec<(Table, TableFigures)>,
     /// What `pg_dump` says of the materialized views that could not be filled, where they are.
     unfilled: Vec<String>,
+    left_out: AllLeftOut,
     own_path: OwnPath,
 }
 
@@ -302,10 +327,12 @@ impl Loaded {
             context.progress.warning(&format!("statistics of {table} could not be gathered: {error}"));
         }
         let mut figures = figures?;
-        figures.schema_hash =
-            crate::source::postgres::statements::hash(&[&pre_data, &post_data, &self.unfilled.join(";\n")]);
+        let left_out = self.left_out.0.iter().flat_map(|extension| &extension.statements);
+        let unsaid = left_out.chain(&self.unfilled).map(String::as_str).collect::<Vec<_>>().join(";\n");
+        figures.schema_hash = crate::source::postgres::statements::hash(&[&pre_data, &post_data, &unsaid]);
         forgive_other_version(&mut figures, expected, context);
         forgive_unfilled(&mut figures, self.unfilled.len());
+        self.left_out.forgive(&mut figures, expected);
         Ok(figures)
     }
 }

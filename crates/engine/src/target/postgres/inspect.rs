@@ -1,6 +1,7 @@
 //! What stands in a restore's way, found before anything is touched.
 
 use super::admin::{clients_of, connect_maintenance};
+use super::extensions::beyond_the_role;
 use super::in_place;
 use super::names::oid_of;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures};
@@ -47,9 +48,10 @@ pub fn inspect(
         }
         _ => {}
     }
-    check_rights(&mut client, address, exists, place, &mut plan)?;
+    let within_one = check_rights(&mut client, address, exists, place, &mut plan)?;
     check_roles(&mut client, expected, &mut plan)?;
-    check_extensions(&mut client, expected, &mut plan)?;
+    let beside = exists && matches!(place, Place::Live { .. }) && !within_one;
+    check_extensions(&mut client, exists.then_some(address), beside, expected, &mut plan)?;
     Ok(plan)
 }
 
@@ -112,13 +114,14 @@ fn check_encoding(
     Ok(())
 }
 
+/// Answers whether the restore can only be one transaction.
 fn check_rights(
     client: &mut Client,
     address: &Address,
     exists: bool,
     place: &Place,
     plan: &mut TargetPlan,
-) -> Result<()> {
+) -> Result<bool> {
     let row = client
         .query_one(
             "SELECT rolsuper, rolcreatedb, pg_catalog.pg_is_in_recovery(),
@@ -137,19 +140,21 @@ fn check_rights(
     if !superuser && !creates && !exists {
         plan.obstacles.push(format!("the role may not create databases. As a superuser: ALTER ROLE {user} CREATEDB;"));
     }
-    if live && exists && !superuser && !(creates && owns) {
-        warn_of_one_transaction(address, &user, plan)?;
+    let within_one = live && exists && !superuser && !(creates && owns);
+    if within_one {
+        let name = sql::identifier(&address.database);
+        let better = format!("ALTER ROLE {user} CREATEDB; ALTER DATABASE {name} OWNER TO {user};");
+        warn_of_one_transaction(address, "the role may not create or rename databases", &better, plan)?;
     }
-    Ok(())
+    Ok(within_one)
 }
 
 /// The weaker way, with what it costs and what would give the better one.
-fn warn_of_one_transaction(address: &Address, user: &str, plan: &mut TargetPlan) -> Result<()> {
-    let name = sql::identifier(&address.database);
+fn warn_of_one_transaction(address: &Address, why: &str, better: &str, plan: &mut TargetPlan) -> Result<()> {
+    let (name, user) = (sql::identifier(&address.database), sql::identifier(&address.user));
     plan.warnings.push(format!(
-        "the role may not create or rename databases: the restore is done in place, within one transaction. Clients wait until \
-         it is over, and only the pre-restore backup leads back. For the better way: ALTER ROLE {user} CREATEDB; ALTER \
-         DATABASE {name} OWNER TO {user};"
+        "{why}: the restore is done in place, within one transaction. Clients wait until it is over, and only the pre-restore \
+         backup leads back. For the better way: {better}"
     ));
     for owner in in_place::foreign_owners(&mut connect(address)?)? {
         plan.obstacles.push(format!(
@@ -160,7 +165,8 @@ fn warn_of_one_transaction(address: &Address, user: &str, plan: &mut TargetPlan)
     Ok(())
 }
 
-fn list(expected: &DatabaseFigures, name: &str) -> Vec<String> {
+/// A list among the values of the manifest.
+pub fn list(expected: &DatabaseFigures, name: &str) -> Vec<String> {
     expected.values.get(name).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
@@ -187,11 +193,51 @@ fn check_roles(client: &mut Client, expected: &DatabaseFigures, plan: &mut Targe
     Ok(())
 }
 
-fn check_extensions(client: &mut Client, expected: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
-    let wanted = list(expected, "extensions");
+/// Whether the live database holds extensions of the backup that the role could not create in another one.
+pub fn lives_on_extensions_beyond_the_role(
+    client: &mut Client,
+    address: &Address,
+    manifest: &ComponentManifest,
+) -> Result<bool> {
+    let Figures::Database(expected) = &manifest.figures else { return Ok(false) };
+    let beyond = beyond_the_role(client, expected)?;
+    if beyond.is_empty() || oid_of(client, &address.database)?.is_none() {
+        return Ok(false);
+    }
+    let there = layout::extensions(&mut connect(address)?)?;
+    Ok(beyond.iter().any(|name| there.contains(name)))
+}
+
+/// `address` is of a database that exists; `beside`: it is live, and was to be restored beside.
+fn check_extensions(
+    client: &mut Client,
+    address: Option<&Address>,
+    beside: bool,
+    expected: &DatabaseFigures,
+    plan: &mut TargetPlan,
+) -> Result<()> {
+    let beyond = beyond_the_role(client, expected)?;
+    let there = match address {
+        Some(address) if !beyond.is_empty() => layout::extensions(&mut connect(address)?)?,
+        _ => Vec::new(),
+    };
+    let (kept, left_out): (Vec<String>, Vec<String>) = beyond.into_iter().partition(|name| there.contains(name));
+    if !left_out.is_empty() {
+        plan.warnings.push(format!(
+            "only a superuser may create the extension {}: it is left out, and where something needs it the restore will fail. \
+             Restore as a superuser, or have one make the database with the extension in it",
+            left_out.join(", ")
+        ));
+    }
+    if let Some(address) = address.filter(|_| beside && !kept.is_empty()) {
+        let why = format!("only a superuser may create the extension {} in another database", kept.join(", "));
+        warn_of_one_transaction(address, &why, "restore as a superuser", plan)?;
+    }
     let query = "SELECT e.name FROM unnest($1::text[]) AS e (name)
       WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions a WHERE a.name::text = e.name) ORDER BY 1";
-    let rows = client.query(query, &[&wanted]).map_err(|error| database("looking for extensions", error))?;
+    let rows = client
+        .query(query, &[&list(expected, "extensions")])
+        .map_err(|error| database("looking for extensions", error))?;
     for row in rows {
         let name: String = row.get(0);
         plan.obstacles.push(format!(

@@ -6,6 +6,7 @@
 //! server needs room for both, and nobody may be connected during the exchange.
 
 mod admin;
+mod extensions;
 mod filling;
 mod in_place;
 mod indexes;
@@ -237,7 +238,9 @@ impl Target for PostgresTarget {
         if matches!(self.place, Place::Live { .. }) {
             let begun = self.record()?.is_some_and(|record| record.in_place);
             let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
-            self.in_place = begun || !in_place::may_rename(&mut maintenance, &address.database)?;
+            self.in_place = begun
+                || !in_place::may_rename(&mut maintenance, &address.database)?
+                || inspect::lives_on_extensions_beyond_the_role(&mut maintenance, &address, manifest)?;
         }
         inspect::inspect(&address, &self.place, manifest, self.settings.tools_folder.as_deref(), &self.client)
     }

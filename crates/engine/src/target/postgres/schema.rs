@@ -1,32 +1,41 @@
 //! `pg_dump`'s text goes in statement by statement.
 
+use super::extensions::{AllLeftOut, comments_on};
 use super::indexes;
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::own_path::OwnPath;
-use crate::source::postgres::sql::identifier;
 use crate::source::postgres::statements::{after_word, is_session, split};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::collections::HashSet;
 
 /// Runs the half that comes before the rows. Grants are given back: a table's owner may have revoked the right to write
 /// from himself, and rows come first.
 ///
-/// `extensions` were there before: an extension's comment belongs to its owner.
-pub fn run_pre_data(client: &mut Client, text: &str, extensions: &[String], own_path: &OwnPath) -> Result<Vec<String>> {
-    let mut grants = Vec::new();
+/// `extensions` were there before: an extension's comment belongs to its owner. One that the role may not create is
+/// [left out](AllLeftOut).
+pub fn run_pre_data(
+    client: &mut Client,
+    text: &str,
+    extensions: &[String],
+    own_path: &OwnPath,
+) -> Result<(Vec<String>, AllLeftOut)> {
+    let (mut grants, mut left_out) = (Vec::new(), AllLeftOut::default());
     for statement in split(text) {
         if is_grant(statement) {
             grants.push(statement.to_owned());
-        } else if !creates_what_is_there(statement) && !comments_on(statement, extensions) {
-            run_led(own_path, client, statement)?;
+        } else if !creates_what_is_there(statement)
+            && !extensions.iter().any(|name| comments_on(statement, name))
+            && !left_out.concerns(statement)
+        {
+            left_out.take(statement, run_led(own_path, client, statement))?;
         }
     }
     for statement in grants.iter().filter(|statement| is_needed_by_functions(statement)) {
         run(client, statement)?;
     }
-    Ok(grants)
+    Ok((grants, left_out))
 }
 
 /// Gives rights, or says in whose name they are given.
@@ -54,13 +63,6 @@ fn run_grants(client: &mut Client, grants: &[String]) -> Result<()> {
 /// `pg_dump` never creates `public` unless it belongs to somebody else; an empty database has it in any case.
 fn creates_what_is_there(statement: &str) -> bool {
     statement == "CREATE SCHEMA public"
-}
-
-fn comments_on(statement: &str, extensions: &[String]) -> bool {
-    let Some(rest) = statement.strip_prefix("COMMENT ON EXTENSION ") else { return false };
-    extensions
-        .iter()
-        .any(|name| rest.starts_with(&format!("{name} ")) || rest.starts_with(&format!("{} ", identifier(name))))
 }
 
 /// Runs statements one after the other.
@@ -164,6 +166,11 @@ pub fn run(client: &mut Client, statement: &str) -> Result<()> {
         let failed: Error = database(format!("`{first_line}`"), error);
         if is_session(statement) {
             failed.with_hint("A setting of the dump is unknown to this server: is it older than the dump?")
+        } else if let Some(owner) = after_word(statement, "OWNER").and_then(|rest| after_word(rest, "TO"))
+            && failed.kind() == ErrorKind::PermissionDenied
+        {
+            failed
+                .with_hint(format!("As a superuser: GRANT {} TO the restoring role; or restore as one.", owner.trim()))
         } else {
             failed
         }
