@@ -28,16 +28,23 @@ impl Databases<'_> {
         let missing = match settings {
             ComponentSettings::Postgres(settings) => {
                 source::postgres::check_privileges(settings, &self.surroundings.postgres)
+                    .map(|needed| (needed, Vec::new()))
             }
-            ComponentSettings::Mysql(settings) => source::mysql::check_rights(settings).map(|report| report.needed),
+            ComponentSettings::Mysql(settings) => {
+                source::mysql::check_rights(settings).map(|report| (report.needed, report.advised))
+            }
             _ => return None,
         };
+        let run = |grants: &[String]| format!("Run on the server: {}", grants.join(" "));
         Some(match missing {
             Err(error) => Check::from_error(title, &error),
-            Ok(missing) if missing.is_empty() => Check::ok(title, "the server answers, and everything may be read"),
-            Ok(missing) => {
-                Check::fail(title, "not everything may be read", format!("Run on the server: {}", missing.join(" ")))
-            }
+            Ok((needed, _)) if !needed.is_empty() => Check::fail(title, "not everything may be read", run(&needed)),
+            Ok((_, advised)) if !advised.is_empty() => Check::warn(
+                title,
+                "everything may be read, but by one connection alone, and not all of it of one instant",
+                run(&advised),
+            ),
+            Ok(_) => Check::ok(title, "the server answers, and everything may be read"),
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::session::Session;
 use engine::catalog::restores::{RestoreRecord, RestoreState};
 use engine::manifest::Figures;
 use engine::restore::{self, Destination, Plan, Request};
-use engine::{contents, locate};
+use engine::{component, contents, locate};
 use std::path::{Path, PathBuf};
 use vault::{Error, ErrorKind, Result};
 
@@ -40,7 +40,7 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
         let result = restore::elsewhere(&room, &request, &session.progress());
         session.reporter.finish();
         let manifest = result?;
-        let to = arguments.to.as_deref().unwrap_or_default();
+        let to = component::redact_url(arguments.to.as_deref().unwrap_or_default());
         let text = format!(
             "Restored {} to {to} and compared it with its manifest: equal. The application was not touched.",
             manifest.id

@@ -77,9 +77,17 @@ fn two_servers_and_files_are_backed_up_and_restored_together_and_no_password_is_
     let mut held = held;
     let _ = held.kill();
     let _ = held.wait();
+    let (copy, nowhere) =
+        (url.replace("/crm", "/copy"), "mysql://app:SECRET@127.0.0.1:1/copy".replace("SECRET", SECRET));
     let said: String =
         [&["show", "latest"][..], &["audit"], &["doctor"], &["config", "show"], &["restores"], &["list"]]
-            .iter()
+            .into_iter()
+            .chain([
+                &["restore", "latest", "--component", "orders", "--to", &copy, "--dry-run"][..],
+                &["restore", "latest", "--component", "orders", "--to", &copy],
+                &["restore", "latest", "--component", "orders", "--to", &copy, "--json"],
+                &["restore", "latest", "--component", "shop", "--to", &nowhere],
+            ])
             .map(|arguments| format!("{:?}", app.run(arguments)))
             .collect();
     assert!(said.len() > 1000 && !said.contains(SECRET), "{said}");

@@ -320,7 +320,7 @@ impl Prepared {
             .iter()
             .zip(&self.plans)
             .flat_map(|(component, plan)| {
-                plan.obstacles.iter().map(|why| format!("{}: {why}", component.manifest.name))
+                plan.obstacles.iter().map(|why| format!("{}: {}", component.manifest.name, why.trim_end_matches(';')))
             })
             .collect();
         if obstacles.is_empty() {

@@ -4,7 +4,8 @@
 //! none. A backup by such an account would be smaller and look whole. So rights are checked on the whole database first, and
 //! anything missing is an error, never a smaller backup.
 
-use super::session::{Flavour, Session, quote_name, text_at};
+use super::introspect::version;
+use super::session::{Flavour, Session, quote_name, quote_text, text_at};
 use crate::{Error, ErrorKind, Result};
 
 /// Rights without which something would be overlooked, on the whole database.
@@ -17,8 +18,12 @@ pub(crate) struct Rights {
     pub account: String,
     /// Rights of [`NEEDED`] that are missing.
     pub missing: Vec<&'static str>,
-    /// May see the bodies of routines it does not own.
+    /// May see the bodies of routines that others own.
+    pub foreign_routines: bool,
+    /// Sees the bodies of all routines that there are.
     pub routines: bool,
+    /// May make routines, views, triggers and events that others own.
+    pub set_definer: bool,
     /// May lock all tables for a moment: the global read lock.
     pub reload: bool,
     /// May lock tables of this database.
@@ -39,14 +44,24 @@ impl Rights {
     pub fn read(session: &mut Session, database: &str) -> Result<Self> {
         let (account, grants) = grants(session)?;
         let proc = |object: &str| matches!(object, "*.*" | "`mysql`.*" | "`mysql`.`proc`");
-        let routines = match session.flavour {
-            Flavour::MariaDb => grants.allow("SELECT", &proc) || grants.here("SHOW CREATE ROUTINE", database),
+        let foreign_routines = match session.flavour {
+            // Before 11.3 there is no such right, and `ALL` does not mean it.
+            Flavour::MariaDb => {
+                let has_right = version(&session.version) >= (11, 3);
+                grants.allow("SELECT", &proc) || (has_right && grants.here("SHOW CREATE ROUTINE", database))
+            }
             Flavour::MySql => grants.allow("SHOW_ROUTINE", &global) || grants.allow("SELECT", &global),
         };
+        // Who may run all of them has them listed, and his own with their bodies.
+        let routines =
+            foreign_routines || (grants.here("EXECUTE", database) && hidden_routines(session, database)? == 0);
+        let definers = ["SET USER", "SUPER", "SET_USER_ID", "SET_ANY_DEFINER"];
         Ok(Self {
             account,
             missing: NEEDED.iter().copied().filter(|right| !grants.here(right, database)).collect(),
+            foreign_routines,
             routines,
+            set_definer: definers.iter().any(|right| grants.allow(right, &global)),
             reload: grants.allow("RELOAD", &global),
             lock_tables: grants.here("LOCK TABLES", database),
             flavour: Some(session.flavour),
@@ -65,12 +80,23 @@ impl Rights {
             ));
         }
         if !self.routines {
-            grants.push(match self.flavour {
-                Some(Flavour::MySql) => format!("GRANT SHOW_ROUTINE ON *.* TO {};", self.account),
-                _ => format!("GRANT SELECT ON mysql.proc TO {};", self.account),
-            });
+            grants.push(self.foreign_routines_grant());
         }
         grants
+    }
+
+    /// The statement that lets the account see the bodies of routines that others own.
+    pub fn foreign_routines_grant(&self) -> String {
+        match self.flavour {
+            Some(Flavour::MySql) => format!("GRANT SHOW_ROUTINE ON *.* TO {};", self.account),
+            _ => format!("GRANT SELECT ON mysql.proc TO {};", self.account),
+        }
+    }
+
+    /// The statement that lets the account make what others own.
+    pub fn set_definer_grant(&self) -> String {
+        let right = if self.flavour == Some(Flavour::MySql) { "SET_USER_ID" } else { "SET USER" };
+        format!("GRANT {right} ON *.* TO {};", self.account)
     }
 
     /// GRANT statements that make the backup better: parallel, and of one instant for every engine.
@@ -101,6 +127,14 @@ impl Rights {
             format!("As an administrator of the server: {}", grants.join(" ")),
         ))
     }
+}
+
+/// Routines of which the server shows that they are there and not what they do.
+fn hidden_routines(session: &mut Session, database: &str) -> Result<u64> {
+    session.number(&format!(
+        "SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {} AND ROUTINE_DEFINITION IS NULL",
+        quote_text(database)
+    ))
 }
 
 /// The account, quoted, and those of the `needed` rights that it lacks on the whole database.

@@ -202,7 +202,13 @@ fn classify(place: &str, what: &str, cause: mysql::Error) -> Error {
         ),
         _ => (ErrorKind::Database, "See the cause."),
     };
-    Error::new(kind, format!("{place}: {what}: {cause}"), hint).because(cause)
+    let said = match &cause {
+        mysql::Error::MySqlError(error) => {
+            format!("{} (error {}, SQLSTATE {})", error.message, error.code, error.state)
+        }
+        other => other.to_string(),
+    };
+    Error::new(kind, format!("{place}: {what}: {said}"), hint).because(cause)
 }
 
 const fn by_number(code: u16) -> (ErrorKind, &'static str) {

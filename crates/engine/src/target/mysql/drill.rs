@@ -9,7 +9,7 @@ use crate::source::mysql::session::{Session, lossy, quote_name};
 use crate::target::Place;
 
 /// Between the live database's name and the drill's id.
-const MARK: &str = "__drill_";
+pub(super) const MARK: &str = "__drill_";
 
 /// A new database for the drill `id`, on the drill server where one is named, else on the database's own.
 pub fn drill_place(settings: &ServerDatabaseSettings, id: &Id) -> Result<Place> {

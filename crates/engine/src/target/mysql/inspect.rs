@@ -1,5 +1,6 @@
 //! Looks at a server before a restore: what would be replaced, what is missing, who is in the way. Touches nothing.
 
+use super::drill::{MARK, is_drill};
 use super::{Beside, exists};
 use crate::Result;
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
@@ -30,7 +31,7 @@ pub(super) fn inspect(
         server(&session, figures, &mut plan);
         collations(&mut session, figures, &mut plan)?;
         engines(&mut session, figures, &mut plan)?;
-        definers(&mut session, figures, &mut plan);
+        definers(&mut session, address, figures, &mut plan)?;
         packets(&mut session, figures, &mut plan)?;
     }
     rights(&mut session, address, beside, &mut plan)?;
@@ -193,8 +194,30 @@ fn engines(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPl
     Ok(())
 }
 
-/// Accounts that own routines, views or triggers of the backup and are not there: these could not be used.
-fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetPlan) {
+/// Accounts that own routines, views, triggers or events of the backup: only some may make these for others, and where an
+/// account is not there, what it owns could not be used.
+fn definers(session: &mut Session, address: &Address, figures: &DatabaseFigures, plan: &mut TargetPlan) -> Result<()> {
+    let definers = figures.values.get("definers").map_or("", String::as_str);
+    let own = session.text("SELECT CURRENT_USER()")?.unwrap_or_default();
+    let others: Vec<_> = definers.split(", ").filter(|account| !account.is_empty() && *account != own).collect();
+    if !others.is_empty() {
+        let rights = Rights::read(session, &address.database)?;
+        if !rights.set_definer {
+            plan.obstacles.push(format!(
+                "routines, views, triggers or events belong to {}, and {} may not make them: {}",
+                others.join(", "),
+                rights.account,
+                rights.set_definer_grant()
+            ));
+        }
+        let routines = ["functions", "procedures", "packages"];
+        if !rights.foreign_routines && routines.iter().any(|kind| figures.objects.get(*kind).is_some_and(|&n| n > 0)) {
+            plan.obstacles.push(format!(
+                "routines of others could not be compared with the manifest: {}",
+                rights.foreign_routines_grant()
+            ));
+        }
+    }
     let sql = "SELECT CONCAT(User, '@', Host) FROM mysql.user";
     match missing(session, figures.values.get("definers"), ", ", sql) {
         Ok(accounts) => {
@@ -210,6 +233,7 @@ fn definers(session: &mut Session, figures: &DatabaseFigures, plan: &mut TargetP
             plan.warnings.push("whether all definers exist cannot be seen: GRANT SELECT ON mysql.user".to_owned());
         }
     }
+    Ok(())
 }
 
 /// A row goes over in one statement, in which binary values take twice their size.
@@ -254,7 +278,9 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
         let (account, missing) = missing_rights(session, name, NEEDED)?;
         if !missing.is_empty() {
             let pattern = match beside {
-                Some(_) => format!("{}%", address.database.replace('_', "\\_")),
+                Some(_) => all_names_of(&address.database),
+                // The next drill's has another name.
+                None if is_drill(name) => all_names_of(name.rsplit_once(MARK).map_or(name, |(live, _)| live)),
                 None => name.clone(),
             };
             plan.obstacles.push(format!(
@@ -262,7 +288,7 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
                 missing.join(", "),
                 quote_name(&pattern)
             ));
-            break;
+            return Ok(());
         }
     }
     // What was restored is measured by the same account, which must see all of it.
@@ -271,6 +297,11 @@ fn rights(session: &mut Session, address: &Address, beside: Option<&Beside>, pla
         plan.obstacles.push(format!("what is restored could not be compared with the manifest: {grant}"));
     }
     Ok(())
+}
+
+/// A pattern for the database and those beside it.
+fn all_names_of(database: &str) -> String {
+    format!("{}%", database.replace('_', "\\_"))
 }
 
 /// Bytes free where the server keeps its data; known only from MariaDB's DISKS plugin or on this machine.

@@ -86,6 +86,27 @@ fn an_account_that_cannot_see_everything_is_refused_with_the_grants() {
     assert_eq!(try_backup(&settings, Export::Native).unwrap().0.warnings, Vec::<String>::new());
 }
 
+/// `ALL` on a database shows the account its own routines, and that others have some, not what these do.
+#[test]
+fn routines_of_others_are_seen_or_refused() {
+    let server = Server::shared();
+    server.fresh("others_routines");
+    let settings = account(server, "others_routines", "GRANT ALL ON others_routines.* TO others_routines@'%'");
+    server.sql("others_routines", "CREATE DEFINER=others_routines@'%' PROCEDURE own() SELECT 1");
+    let (manifest, _) = try_backup(&settings, Export::Native).unwrap();
+    assert_eq!(engine::source::mysql::check_rights(&settings).unwrap().needed, Vec::<String>::new());
+    let Figures::Database(figures) = &manifest.figures else { panic!("{manifest:?}") };
+    assert_eq!(figures.objects["procedures"], 1);
+    server.sql("others_routines", "CREATE DEFINER=root@localhost PROCEDURE foreign_one() SELECT 2");
+    let report = engine::source::mysql::check_rights(&settings).unwrap();
+    assert!(report.needed.join(" ").contains("mysql.proc"), "{report:?}");
+    assert_eq!(try_backup(&settings, Export::Native).err().unwrap().kind(), ErrorKind::PermissionDenied);
+    server.sql("", &report.needed.join("\n"));
+    let (manifest, _) = try_backup(&settings, Export::Native).unwrap();
+    let Figures::Database(figures) = &manifest.figures else { panic!("{manifest:?}") };
+    assert_eq!(figures.objects["procedures"], 2);
+}
+
 #[test]
 fn a_reading_account_without_reload_gets_a_whole_backup_with_a_note() {
     let server = Server::shared();

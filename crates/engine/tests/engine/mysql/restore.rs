@@ -135,12 +135,32 @@ fn an_account_without_rights_to_restore_is_told_which() {
     let url = server.url_of("reader_only", "x", "reader_only");
     let state = tempfile::tempdir().unwrap();
     let place = Place::Live { restore_id: id(), state_folder: state.path().to_owned() };
-    let plan = MysqlTarget::new("database", &settings(&url), &place)
-        .unwrap()
-        .inspect(&context(&vault::Silent), &manifest)
-        .unwrap();
-    let obstacles = plan.obstacles.join("\n");
-    assert!(obstacles.contains("GRANT ALL ON `reader\\_only%`.*") && obstacles.contains("mysql.proc"), "{obstacles}");
+    let inspect = |manifest: &ComponentManifest| {
+        let target = MysqlTarget::new("database", &settings(&url), &place);
+        target.unwrap().inspect(&context(&vault::Silent), manifest).unwrap().obstacles
+    };
+    // Each list of GRANTs, followed to the letter, is enough.
+    let follow = |obstacles: Vec<String>| {
+        let grants = obstacles.iter().map(|obstacle| obstacle.split_once(": ").unwrap().1);
+        server.sql("", &grants.collect::<Vec<_>>().join("\n"));
+    };
+    let obstacles = inspect(&manifest);
+    let said = obstacles.join("\n");
+    assert!(said.contains("GRANT ALL ON `reader\\_only%`.*"), "{said}");
+    assert!(
+        said.contains("belong to root@localhost, and 'reader_only'@'%' may not make them: GRANT SET USER"),
+        "{said}"
+    );
+    follow(obstacles);
+    assert_eq!(inspect(&manifest), Vec::<String>::new());
+    // Bodies of routines are compared, too.
+    let mut with_routine = manifest;
+    let Figures::Database(figures) = &mut with_routine.figures else { panic!("{with_routine:?}") };
+    figures.objects.insert("procedures".into(), 1);
+    let obstacles = inspect(&with_routine);
+    assert!(obstacles.join("\n").contains("GRANT SELECT ON mysql.proc"), "{obstacles:?}");
+    follow(obstacles);
+    assert_eq!(inspect(&with_routine), Vec::<String>::new());
 }
 
 #[test]
