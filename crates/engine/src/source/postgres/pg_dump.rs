@@ -38,12 +38,12 @@ impl PgDump {
         };
         let mut found: Vec<(i32, Self)> = Vec::new();
         for program in folders.iter().map(|folder| folder.join("pg_dump")).filter(|program| program.is_file()) {
-            if let Some(major) = major_version_of(&program) {
-                found.push((major, Self { program }));
+            // Asking takes its time: on Debian the one on the PATH is a script that looks for the others.
+            match major_version_of(&program) {
+                Some(major) if major == wanted => return Ok(Self { program }),
+                Some(major) => found.push((major, Self { program })),
+                None => {}
             }
-        }
-        if let Some(at) = found.iter().position(|(major, _)| *major == wanted) {
-            return Ok(found.swap_remove(at).1);
         }
         let newest = found.iter().map(|(major, _)| *major).max();
         match found.into_iter().filter(|(major, _)| *major > wanted).max_by_key(|(major, _)| *major) {
