@@ -14,13 +14,15 @@ pub fn next_piece(what: &str, content: &mut dyn Read, rest: &mut Vec<u8>) -> Res
     let failed = |error| -> Error { vault::error::from_io(what, error) };
     let mut piece = std::mem::take(rest);
     loop {
-        let wanted = if piece.len() < PIECE_BYTES { PIECE_BYTES - piece.len() } else { PIECE_BYTES };
+        // A line may be longer than many pieces: what was searched is not searched again.
+        let searched = piece.len();
+        let wanted = if searched < PIECE_BYTES { PIECE_BYTES - searched } else { PIECE_BYTES };
         let read = content.take(wanted as u64).read_to_end(&mut piece).map_err(failed)?;
         if read < wanted {
             return Ok(piece.into());
         }
-        if let Some(end) = piece.iter().rposition(|&byte| byte == b'\n') {
-            *rest = piece.split_off(end + 1);
+        if let Some(end) = piece[searched..].iter().rposition(|&byte| byte == b'\n') {
+            *rest = piece.split_off(searched + end + 1);
             return Ok(piece.into());
         }
     }
