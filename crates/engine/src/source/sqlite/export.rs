@@ -3,6 +3,7 @@
 //! A thread of its own reads SQLite and fills a bounded queue; whoever reads the content empties it. A reader that stops
 //! early ends the thread.
 
+use super::collations;
 use super::open::open_immutable;
 use super::rows::{Encoding, Rows};
 use super::schema::{self, Facts, Object, TableShape};
@@ -123,7 +124,9 @@ pub fn write_document<W: Write>(path: &Path, component: &str, out: W) -> Result<
     for object in objects.iter().filter(|object| object.is_table()) {
         let shape = schema::shape(&connection, path, &object.name)?;
         writer.begin_table(&table(&shape))?;
-        Rows::new(path, &shape, Encoding::from_pragma(&facts.encoding)).for_each(&connection, None, |values| {
+        let scanner = collations::scanner(&connection, path, &shape)?;
+        let scanner = scanner.as_ref().unwrap_or(&connection);
+        Rows::new(path, &shape, Encoding::from_pragma(&facts.encoding)).for_each(scanner, None, |values| {
             writer.begin_row();
             for value in values {
                 writer.value(value)?;

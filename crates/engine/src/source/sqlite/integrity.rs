@@ -78,10 +78,11 @@ pub(crate) fn check_table(connection: &Connection, path: &Path, table: &str, rea
     Ok(findings)
 }
 
-/// Collations, functions and modules that the application registers.
+/// Collations, functions and modules that the application registers. A connection says of a collation once that there is none,
+/// and from then on only that it knows no way to the table.
 fn lacks_extension(cause: &rusqlite::Error) -> bool {
     let text = cause.to_string();
-    ["no such collation", "no such function", "unknown function", "no such module"]
+    ["no such collation", "no such function", "unknown function", "no such module", "no query solution"]
         .iter()
         .any(|part| text.contains(part))
 }

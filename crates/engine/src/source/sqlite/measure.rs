@@ -4,6 +4,7 @@
 //! pages where that can be done (see `pages`), and through SQLite where not: what they come to is the same. Indexes are set
 //! against the rows in the same pass where that can be done (see `indexes`), and checked by SQLite where not.
 
+use super::collations;
 use super::indexes::{Balance, PlainIndex, Weigher, plain_indexes};
 use super::integrity::{self, Findings, Reach};
 use super::open::open_immutable;
@@ -313,8 +314,10 @@ impl Shared<'_> {
         };
         if !known {
             rows = RowHasher::new(self, &[], &[]);
-            Rows::new(self.original, &self.tables[table].shape, self.encoding).for_each(
-                connection,
+            let shape = &self.tables[table].shape;
+            let scanner = collations::scanner(connection, self.path, shape)?;
+            Rows::new(self.original, shape, self.encoding).for_each(
+                scanner.as_ref().unwrap_or(connection),
                 between,
                 |values| rows.add(values),
             )?;

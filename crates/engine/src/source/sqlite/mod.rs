@@ -8,6 +8,7 @@
 //! [`export::json`](crate::export::json).
 
 pub(crate) mod capture;
+mod collations;
 mod export;
 pub(crate) mod image;
 mod indexes;

@@ -177,6 +177,25 @@ fn what_only_the_application_can_compare_is_backed_up_as_pages() {
 }
 
 #[test]
+fn rows_that_lie_in_the_order_of_a_collation_of_the_application_are_counted_and_hashed() {
+    let (_folder, path) = database(
+        "CREATE TABLE tags(tag TEXT PRIMARY KEY, n) WITHOUT ROWID; CREATE TABLE pairs(a PRIMARY KEY, b TEXT) WITHOUT ROWID;
+         CREATE INDEX pairs_b ON pairs(b); INSERT INTO tags VALUES ('b', 1), ('A', 2), ('c', 3); INSERT INTO pairs SELECT n, tag FROM tags;
+         PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'TEXT', 'TEXT COLLATE unicase');",
+    );
+    let taken = backup(&path, Export::Native);
+    let Figures::Database(figures) = &taken.manifest.figures else { panic!("{:?}", taken.manifest) };
+    let counted: Vec<_> = figures.tables.iter().map(|table| (table.name.as_str(), table.rows)).collect();
+    assert_eq!(counted, [("pairs", 3), ("tags", 3)]);
+    assert!(figures.tables.iter().all(|table| table.content_hash.is_some()), "{figures:?}");
+    let warnings = taken.manifest.warnings.join("\n");
+    assert!(warnings.contains("table tags") && warnings.contains("unicase"), "{warnings}");
+    restore_into(&tempfile::tempdir().unwrap().path().join("x"), &taken);
+    let refused = try_backup(&path, Export::Json).err().unwrap();
+    assert!(refused.kind() == ErrorKind::Unsupported && refused.message().contains("unicase"), "{refused}");
+}
+
+#[test]
 fn assertions_read_one_value_and_end_in_time() {
     let (_folder, path) = database(ACCOUNTS);
     let ask = |sql: &str| query(&path, sql, Duration::from_millis(200));
