@@ -53,8 +53,9 @@ fn they_find_them_in_a_new_database_and_in_a_drill() {
     server.sql(
         "crm",
         "ALTER SCHEMA words OWNER TO postgres; GRANT USAGE ON SCHEMA words TO app;
-         CREATE ROLE reader; CREATE ROLE guest; GRANT USAGE ON SCHEMA tenant TO reader;
-         GRANT SELECT ON tenant.people TO reader WITH GRANT OPTION; SET ROLE reader; GRANT SELECT ON tenant.people TO guest",
+         CREATE ROLE reader; CREATE ROLE guest; GRANT USAGE ON SCHEMA tenant TO reader WITH GRANT OPTION;
+         GRANT SELECT ON tenant.people TO reader WITH GRANT OPTION; SET ROLE reader;
+         GRANT SELECT ON tenant.people TO guest; GRANT USAGE ON SCHEMA tenant TO guest",
     );
     let app = app_of(&server.url("crm"));
     let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));

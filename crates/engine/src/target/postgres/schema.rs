@@ -32,22 +32,36 @@ pub fn run_pre_data(
             left_out.take(statement, run_led(own_path, client, statement))?;
         }
     }
-    for statement in grants.iter().filter(|statement| is_needed_by_functions(statement)) {
-        run(client, statement)?;
-    }
+    run_grants_for_functions(client, &grants)?;
     Ok((grants, left_out))
 }
 
 /// Gives rights, or says in whose name they are given.
-pub fn is_grant(statement: &str) -> bool {
-    const BEGINNINGS: [&str; 4] = ["GRANT ", "REVOKE ", "SET SESSION AUTHORIZATION ", "RESET SESSION AUTHORIZATION"];
-    BEGINNINGS.iter().any(|beginning| statement.starts_with(beginning))
+fn is_grant(statement: &str) -> bool {
+    statement.starts_with("GRANT ") || statement.starts_with("REVOKE ") || says_in_whose_name(statement)
 }
 
-/// The function of an index runs as the table's owner, who finds others where he was granted the use of a schema.
-fn is_needed_by_functions(statement: &str) -> bool {
-    let of = statement.starts_with("GRANT ").then(|| after_word(statement, "ON")).flatten();
-    of.is_some_and(|of| ["SCHEMA ", "FUNCTION "].iter().any(|kind| of.trim_start().starts_with(kind)))
+fn says_in_whose_name(statement: &str) -> bool {
+    statement.starts_with(IN_ANOTHERS_NAME) || statement.starts_with("RESET SESSION AUTHORIZATION")
+}
+
+const IN_ANOTHERS_NAME: &str = "SET SESSION AUTHORIZATION ";
+
+/// The function of an index runs as the table's owner, who finds others where he was granted the use of a schema: these come
+/// early. They come again in their order; what is given in another's name comes only then.
+fn run_grants_for_functions(client: &mut Client, grants: &[String]) -> Result<()> {
+    let mut in_anothers_name = false;
+    for statement in grants {
+        if says_in_whose_name(statement) {
+            in_anothers_name = statement.starts_with(IN_ANOTHERS_NAME);
+        }
+        let of = statement.starts_with("GRANT ").then(|| after_word(statement, "ON")).flatten();
+        let of_functions = |of: &str| ["SCHEMA ", "FUNCTION "].iter().any(|kind| of.trim_start().starts_with(kind));
+        if !in_anothers_name && of.is_some_and(of_functions) {
+            run(client, statement)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs statements that give rights. Only a superuser may give them in another's name; anybody else gives them in his own.
@@ -56,7 +70,7 @@ fn run_grants(client: &mut Client, grants: &[String]) -> Result<()> {
         .query_one("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user", &[])
         .map_err(|error| database("asking for the role's rights", error))?
         .get(0);
-    let runs = |statement: &&String| superuser || !statement.contains("SESSION AUTHORIZATION");
+    let runs = |statement: &&String| superuser || !says_in_whose_name(statement);
     grants.iter().filter(runs).try_for_each(|statement| run(client, statement))
 }
 
