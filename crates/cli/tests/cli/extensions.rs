@@ -1,15 +1,9 @@
 //! PostgreSQL: extensions that only a superuser may create, in the database of a role that is none.
 
-use crate::support::{App, KEY};
+use crate::support::App;
 use testkit::postgres::Server;
 
 const RESTORE: [&str; 4] = ["restore", "latest", "--component", "database"];
-
-fn app_of(url: &str) -> App {
-    let app = App::empty();
-    std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
-    app
-}
 
 fn server() -> Server {
     let server = Server::start();
@@ -33,7 +27,7 @@ const ROWS: &str = "SELECT * FROM bag ORDER BY id";
 #[test]
 fn what_nothing_needs_is_left_out_of_a_new_database_and_named() {
     let server = server();
-    let app = app_of(&url(&server, "crm"));
+    let app = App::of_database(&url(&server, "crm"));
     app.backup(&[]);
     let plan = app.ok(&[&RESTORE[..], &["--to", &url(&server, "copy"), "--dry-run"]].concat());
     let warnings = plan["components"][0]["warnings"].to_string();
@@ -55,7 +49,7 @@ fn what_nothing_needs_is_left_out_of_a_new_database_and_named() {
 #[test]
 fn in_the_live_database_they_stay() {
     let server = server();
-    let app = app_of(&url(&server, "crm"));
+    let app = App::of_database(&url(&server, "crm"));
     app.backup(&[]);
     let intact = server.sql("crm", ROWS);
     server.sql("crm", "DELETE FROM bag");
@@ -76,7 +70,7 @@ fn in_the_live_database_they_stay() {
 fn what_something_needs_fails_with_the_reason_until_a_superuser_made_it() {
     let server = server();
     server.sql("crm", "SET ROLE app; CREATE INDEX filter ON bag USING bloom (id)");
-    let app = app_of(&url(&server, "crm"));
+    let app = App::of_database(&url(&server, "crm"));
     app.backup(&[]);
     let outcome = app.run(&["drill", "latest"]);
     assert_eq!(outcome.exit, 1, "{outcome:?}");

@@ -1,7 +1,7 @@
 //! PostgreSQL where the role may neither make nor rename databases: a restore is one transaction of the live database, an undo
 //! another one, and files that are restored along follow what became of it.
 
-use crate::support::{App, KEY, Outcome};
+use crate::support::{App, Outcome};
 use testkit::postgres::Server;
 
 const RESTORE: [&str; 5] = ["restore", "latest", "--confirm", "CONFIRM_RESTORE", "--json"];
@@ -16,10 +16,7 @@ impl Case {
     fn new() -> Self {
         let server = Server::start();
         server.sql("postgres", "CREATE ROLE app LOGIN; CREATE DATABASE crm OWNER app");
-        let app = App::empty();
-        let url = server.url("crm").replace("postgres@", "app@");
-        std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n"))
-            .unwrap();
+        let app = App::of_database(&server.url("crm").replace("postgres@", "app@"));
         std::fs::create_dir(app.path().join("uploads")).unwrap();
         let case = Self { server, app };
         case.set("backup");

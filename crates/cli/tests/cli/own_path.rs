@@ -1,7 +1,7 @@
 //! PostgreSQL: functions that find others by the application's search path alone, where `pg_restore` fails: behind an index, a
 //! check, a generated column, a materialized view. And a materialized view that cannot be filled at all.
 
-use crate::support::{App, KEY};
+use crate::support::{App, definitions};
 use testkit::postgres::Server;
 
 /// `fits` finds `low` in the schema of the table alone, `plain` finds `unaccent` by the database's own path.
@@ -32,20 +32,6 @@ const SHOP: &str = r"
 const READ: &str = "SELECT count(*), sum(id), min(found), max(name) FROM tenant.people; SELECT * FROM tenant.sums;
     SELECT count(*) FROM public.places";
 
-fn app_of(url: &str) -> App {
-    let app = App::empty();
-    std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
-    app
-}
-
-/// Definitions as pg_dump sees them: an opinion that is not ours.
-fn definitions(server: &Server, database: &str) -> String {
-    let output = server.client("pg_dump").args(["-s", database]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn they_find_them_in_a_new_database_and_in_a_drill() {
     let server = Server::start();
@@ -57,7 +43,7 @@ fn they_find_them_in_a_new_database_and_in_a_drill() {
          GRANT SELECT ON tenant.people TO reader WITH GRANT OPTION; SET ROLE reader;
          GRANT SELECT ON tenant.people TO guest; GRANT USAGE ON SCHEMA tenant TO guest",
     );
-    let app = app_of(&server.url("crm"));
+    let app = App::of_database(&server.url("crm"));
     let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));
     assert!(intact.contains("zoe 1") && defined.contains("SET SESSION AUTHORIZATION reader"), "{intact}{defined}");
     for (n, format) in ["tar", "json", "repository"].into_iter().enumerate() {
@@ -76,7 +62,7 @@ fn they_find_them_in_a_new_database_and_in_a_drill() {
 fn they_find_them_in_one_transaction_and_where_single_tables_come_back() {
     let server = Server::start();
     server.sql("postgres", SHOP);
-    let app = app_of(&server.url("crm").replace("postgres@", "app@"));
+    let app = App::of_database(&server.url("crm").replace("postgres@", "app@"));
     let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));
     app.backup(&[]);
     for damage in ["DELETE FROM tenant.people WHERE id > 5", "DROP TABLE tenant.people CASCADE"] {
@@ -107,7 +93,7 @@ fn what_cannot_be_filled_is_named_and_the_rest_comes_back() {
         CREATE OR REPLACE FUNCTION rate(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN unreachable(); END';"#,
     );
     for (role, to) in [("postgres", Some("copy")), ("app", None)] {
-        let app = app_of(&server.url("crm").replace("postgres@", &format!("{role}@")));
+        let app = App::of_database(&server.url("crm").replace("postgres@", &format!("{role}@")));
         let sum = server.sql("crm", "SELECT sum(n) FROM rates");
         app.backup(&[]);
         server.sql("crm", "INSERT INTO rates VALUES (3)");

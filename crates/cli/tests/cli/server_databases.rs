@@ -1,6 +1,6 @@
 //! PostgreSQL and MariaDB through the built binary: back up, prove, damage, restore, undo, in both exports and a repository.
 
-use crate::support::{App, KEY};
+use crate::support::App;
 
 const FILL: &str = "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR(80) NOT NULL, balance DECIMAL(12,2));
     INSERT INTO customers VALUES (1, 'Zoë', 12.50), (2, 'Grace', NULL), (3, 'a\\b', -0.01);
@@ -8,15 +8,9 @@ const FILL: &str = "CREATE TABLE customers (id INTEGER PRIMARY KEY, name VARCHAR
     CREATE VIEW rich AS SELECT * FROM customers WHERE balance > 10;";
 
 /// An application that has nothing but a database.
-fn app_of(url: &str) -> App {
-    let app = App::empty();
-    std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
-    app
-}
-
 /// `read` gives everything in the database as text; `run` changes it.
 fn whole_way(url: &str, read: &dyn Fn() -> String, run: &dyn Fn(&str)) {
-    let app = app_of(url);
+    let app = App::of_database(url);
     let intact = read();
     let archives = [app.backup(&[]), app.backup(&["--format", "json"]), app.backup(&["--format", "repository"]), {
         let kind = if url.starts_with("postgres") { "postgres" } else { "mysql" };
@@ -69,7 +63,7 @@ fn mariadb_the_whole_way() {
 #[test]
 fn a_server_that_does_not_answer_is_one_clear_error() {
     for url in ["postgresql://crm:s3cr3t@127.0.0.1:1/crm", "mysql://crm:s3cr3t@127.0.0.1:1/crm"] {
-        let app = app_of(url);
+        let app = App::of_database(url);
         let outcome = app.run(&["backup", "--json"]);
         assert_eq!((outcome.exit, outcome.error_code().as_str()), (1, "database"), "{outcome:?}");
         assert!(!outcome.stderr.contains("s3cr3t"), "{outcome:?}");
@@ -86,7 +80,7 @@ fn a_table_that_the_server_refuses_fails_the_restore_and_holds_nobody_up() {
         "CREATE TABLE large (x text, CHECK (current_setting('app.refuse', true) IS DISTINCT FROM 'yes'));
          INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 40000)",
     );
-    let app = app_of(&server.url("crm"));
+    let app = App::of_database(&server.url("crm"));
     app.backup(&[]);
     server.sql("postgres", "ALTER ROLE postgres SET app.refuse = 'yes'");
     let arguments = ["restore", "latest", "--component", "database", "--to", &server.url("copy"), "--json"];

@@ -1,15 +1,9 @@
 //! Single tables put back into a live database, taken back, and refused where that cannot be right.
 
-use crate::support::{App, KEY};
+use crate::support::{App, definitions};
 use testkit::{mariadb, postgres};
 
 const CONFIRM: [&str; 2] = ["--confirm", "CONFIRM_RESTORE"];
-
-fn app_of(url: &str) -> App {
-    let app = App::empty();
-    std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n")).unwrap();
-    app
-}
 
 fn restore(app: &App, id: &str, tables: &[&str]) -> serde_json::Value {
     let mut arguments = vec!["restore", id, "--component", "database"];
@@ -62,21 +56,13 @@ const SHOP: &str = r#"
 const READ: &str = r#"SELECT * FROM customers ORDER BY id; SELECT * FROM sales."Orders" ORDER BY id; SELECT * FROM rich ORDER BY id;
     SELECT count(*) FROM log; SELECT * FROM measured"#;
 
-/// Definitions as pg_dump sees them: an opinion that is not ours.
-fn definitions(server: &postgres::Server) -> String {
-    let output = server.client("pg_dump").args(["-s", "crm"]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn postgresql_rows_come_back_and_keys_triggers_and_sequences_stay_right() {
     let server = postgres::Server::start();
     server.sql("postgres", SHOP);
-    let app = app_of(&server.url("crm").replace("postgres@", "app@"));
+    let app = App::of_database(&server.url("crm").replace("postgres@", "app@"));
     server.sql("crm", "ALTER TABLE measured OWNER TO app; ALTER TABLE measured_2024 OWNER TO app");
-    let (intact, defined) = (server.sql("crm", READ), definitions(&server));
+    let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));
     for record in [app.backup(&[]), app.backup(&["--format", "json"]), app.backup(&["--format", "repository"])] {
         let id = record["id"].as_str().unwrap();
         server.sql("crm", "UPDATE customers SET name = 'gone' WHERE id = 1; INSERT INTO customers (name) VALUES ('new'); TRUNCATE log");
@@ -92,7 +78,7 @@ fn postgresql_rows_come_back_and_keys_triggers_and_sequences_stay_right() {
         assert!(part["warnings"].to_string().contains("REFRESH MATERIALIZED VIEW"), "{plan}");
         let restored = restore(&app, id, &["public.customers"]);
         assert_eq!(server.sql("crm", READ), intact);
-        assert_eq!(definitions(&server), defined);
+        assert_eq!(definitions(&server, "crm"), defined);
         // The number of the row that is gone is not given out again.
         let sequence: i64 = server.sql("crm", "SELECT last_value FROM customers_id_seq").parse().unwrap();
         assert!(sequence >= 4, "{sequence}");
@@ -126,9 +112,9 @@ const SALES: &str = "SELECT tableoid::regclass, * FROM sales ORDER BY id";
 fn postgresql_a_partitioned_table_comes_back_with_all_its_partitions() {
     let server = postgres::Server::start();
     server.sql("postgres", PARTITIONED);
-    let app = app_of(&server.url("crm"));
+    let app = App::of_database(&server.url("crm"));
     let rows = || server.sql("crm", SALES);
-    let (intact, defined) = (rows(), definitions(&server));
+    let (intact, defined) = (rows(), definitions(&server, "crm"));
     let sorted = |text: &str| {
         let mut lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
         lines.sort();
@@ -141,7 +127,7 @@ fn postgresql_a_partitioned_table_comes_back_with_all_its_partitions() {
             let damaged = rows_or_nothing(&server);
             let restored = restore(&app, id, &["sales"]);
             assert_eq!(rows(), intact, "{damage}");
-            assert_eq!(sorted(&definitions(&server)), sorted(&defined), "{damage}");
+            assert_eq!(sorted(&definitions(&server, "crm")), sorted(&defined), "{damage}");
             app.ok(&["undo", "latest"]);
             assert_eq!(rows_or_nothing(&server), damaged, "{damage}");
             app.ok(&["undo", restored["id"].as_str().unwrap()]);
@@ -171,8 +157,8 @@ fn rows_or_nothing(server: &postgres::Server) -> String {
 fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
     let server = postgres::Server::start();
     server.sql("postgres", SHOP);
-    let app = app_of(&server.url("crm"));
-    let (intact, defined) = (server.sql("crm", READ), definitions(&server));
+    let app = App::of_database(&server.url("crm"));
+    let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));
     for record in [app.backup(&[]), app.backup(&["--format", "json"])] {
         server.sql("crm", "DROP TABLE customers CASCADE; DROP TABLE measured_2024");
         let restored = restore(&app, record["id"].as_str().unwrap(), &["customers", "measured_2024"]);
@@ -188,7 +174,7 @@ fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
             lines.sort();
             lines
         };
-        assert_eq!(sorted(&definitions(&server)), sorted(&defined));
+        assert_eq!(sorted(&definitions(&server, "crm")), sorted(&defined));
         server.sql("crm", "DROP VIEW rich; DROP MATERIALIZED VIEW counted");
         app.ok(&["undo", "latest"]);
         assert_eq!(
@@ -206,7 +192,7 @@ fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
 fn postgresql_what_cannot_be_put_back_alone_is_refused_and_nothing_changes() {
     let server = postgres::Server::start();
     server.sql("postgres", SHOP);
-    let app = app_of(&server.url("crm"));
+    let app = App::of_database(&server.url("crm"));
     let id = app.backup(&[])["id"].as_str().unwrap().to_owned();
     server.sql(
         "crm",
@@ -240,7 +226,7 @@ fn mariadb_single_tables_move_with_their_triggers() {
          CREATE VIEW seen AS SELECT * FROM customers; CREATE PROCEDURE p() SELECT 1;
          INSERT INTO customers (name) VALUES ('Zoë'), ('Grace'); INSERT INTO orders VALUES (1, 2); INSERT INTO log VALUES ('a')",
     );
-    let app = app_of(&server.url("crm"));
+    let app = App::of_database(&server.url("crm"));
     let intact = server.dump("crm");
     for record in [app.backup(&[]), app.backup(&["--format", "json"])] {
         let id = record["id"].as_str().unwrap();

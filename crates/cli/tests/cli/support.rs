@@ -22,6 +22,14 @@ pub fn assert_same(now: &Snapshot, wanted: &Snapshot) {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
+/// Definitions as pg_dump sees them: an opinion that is not ours.
+pub fn definitions(server: &testkit::postgres::Server, database: &str) -> String {
+    let output = server.client("pg_dump").args(["-s", database]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
+}
+
 /// The key that test applications use.
 pub const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -31,6 +39,14 @@ pub struct App {
 }
 
 impl App {
+    /// An application that is a database on a server, with a key.
+    pub fn of_database(url: &str) -> Self {
+        let app = Self::empty();
+        std::fs::write(app.path().join(".env"), format!("DATABASE_URL=\"{url}\"\nBACKUP_ENCRYPTION_KEY={KEY}\n"))
+            .unwrap();
+        app
+    }
+
     /// The sample CRM, with a key.
     pub fn new() -> Self {
         let app = Self { folder: tempfile::tempdir().unwrap() };
