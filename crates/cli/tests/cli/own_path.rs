@@ -108,3 +108,30 @@ fn what_cannot_be_filled_is_named_and_the_rest_comes_back() {
         assert_eq!(server.sql(to.unwrap_or("crm"), "SELECT sum(n) FROM rates"), sum, "{role}");
     }
 }
+
+/// What is refused far behind the first rows is said, and not what the connection says afterwards.
+#[test]
+fn a_row_that_is_refused_late_is_what_the_error_tells() {
+    let server = Server::start();
+    server.sql(
+        "postgres",
+        r"CREATE ROLE app LOGIN; CREATE DATABASE crm OWNER app;
+        \c crm
+        SET ROLE app;
+        CREATE FUNCTION low(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+        CREATE FUNCTION fits(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+        CREATE TABLE people (id int PRIMARY KEY CHECK (public.fits(id)), name text);
+        INSERT INTO people SELECT n, 'a name of some length, number ' || n FROM generate_series(1, 100000) n;
+        CREATE OR REPLACE FUNCTION fits(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+          'BEGIN IF $1 > 90000 THEN RAISE ''no more than that''; END IF; RETURN low(''x'') = ''x''; END';",
+    );
+    for (role, to) in [("postgres", Some("copy")), ("app", None)] {
+        let app = App::of_database(&server.url("crm").replace("postgres@", &format!("{role}@")));
+        app.backup(&[]);
+        let url = server.url(to.unwrap_or_default());
+        let place = if to.is_some() { ["--to", &url] } else { ["--confirm", "CONFIRM_RESTORE"] };
+        let outcome = app.run(&[&["restore", "latest", "--component", "database"][..], &place].concat());
+        assert!(outcome.exit == 1 && outcome.stderr.contains("no more than that"), "{role}: {outcome:?}");
+        assert_eq!(server.sql("crm", "SELECT count(*) FROM people"), "100000");
+    }
+}

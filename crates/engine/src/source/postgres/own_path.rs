@@ -42,41 +42,54 @@ impl OwnPath {
         &self,
         client: &mut Client,
         table: &Table,
-        attempt: impl FnMut(&mut Client) -> Result<T>,
+        mut attempt: impl FnMut(&mut Client) -> Result<T>,
     ) -> Result<T> {
-        self.attempt(client, Some(&identifier(&table.schema)), attempt)
+        self.attempt(client, Some(&identifier(&table.schema)), |client| attempt(client).map(Ok))
     }
 
-    /// `schema` is quoted, and stands behind the path. An attempt that fails must have changed nothing, or only within the transaction.
+    /// `schema` is quoted, and stands behind the path. An attempt that fails must have changed nothing, or only within the
+    /// transaction. The inner result is of what cannot be tried again: with it the connection is left as it is, for what was
+    /// under way may still be.
     pub fn attempt<T>(
         &self,
         client: &mut Client,
         schema: Option<&str>,
-        mut attempt: impl FnMut(&mut Client) -> Result<T>,
+        mut attempt: impl FnMut(&mut Client) -> Result<Result<T>>,
     ) -> Result<T> {
-        let done = self.guarded(client, &mut attempt);
-        if !done.as_ref().is_err_and(lacks_a_name) {
-            return done;
-        }
+        let failure = match self.guarded(client, &mut attempt) {
+            Err(failure) if lacks_a_name(&failure) => failure,
+            done => return done?,
+        };
+        tracing::debug!(%failure, "tried again with the database's own search path");
         self.set(client, schema)?;
         let done = self.guarded(client, &mut attempt).map_err(explained);
+        if matches!(done, Ok(Err(_))) {
+            return done?;
+        }
         let cleared = execute(client, "SELECT pg_catalog.set_config('search_path', '', false)");
         // Where both failed, the connection or the transaction did, and the attempt says of what.
-        done.and_then(|done| cleared.map(|()| done))
+        done?.and_then(|done| cleared.map(|()| done))
     }
 
     /// A failure leaves the transaction as it was.
-    fn guarded<T>(&self, client: &mut Client, attempt: &mut impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
+    fn guarded<T>(
+        &self,
+        client: &mut Client,
+        attempt: &mut impl FnMut(&mut Client) -> Result<Result<T>>,
+    ) -> Result<Result<T>> {
         if !self.within_transaction {
             return attempt(client);
         }
         execute(client, "SAVEPOINT strongroom")?;
-        let done = attempt(client);
-        let ended = execute(
-            client,
-            if done.is_ok() { "RELEASE SAVEPOINT strongroom" } else { "ROLLBACK TO SAVEPOINT strongroom" },
-        );
-        done.and_then(|done| ended.map(|()| done))
+        match attempt(client) {
+            Ok(Ok(done)) => execute(client, "RELEASE SAVEPOINT strongroom").map(|()| Ok(done)),
+            Ok(Err(failure)) => Ok(Err(failure)),
+            Err(failure) => {
+                // Where the connection itself is lost, that is what the attempt failed of.
+                let _ = execute(client, "ROLLBACK TO SAVEPOINT strongroom");
+                Err(failure)
+            }
+        }
     }
 
     fn set(&self, client: &mut Client, schema: Option<&str>) -> Result<()> {

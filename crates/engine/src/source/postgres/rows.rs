@@ -89,10 +89,10 @@ pub fn read(
     let statement = reading.copy_statement(table);
     if reading.ordered {
         // Sorting is planned, and planning looks into the functions of indexes: it fails before the first row, or not for that.
-        OwnPath::live(true).attempt_on(client, table, |client| {
+        OwnPath::live(true).attempt(client, Some(&sql::identifier(&table.schema)), |client| {
             let read = client.copy_out(&what, &statement, &mut line);
             if rows.get() == 0 { read.map(Ok) } else { Ok(read) }
-        })??;
+        })?;
     } else {
         client.copy_out(&what, &statement, &mut line)?;
     }

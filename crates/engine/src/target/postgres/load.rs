@@ -19,6 +19,7 @@ use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
 use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_in_statement};
+use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
@@ -268,7 +269,8 @@ impl Loader<'_> {
                 // These rows need a vacuum some day.
                 statistics::count_changes(client, true);
                 let statement = copy_in_statement(table, reading.raw_bytes);
-                self.found.own_path.attempt_on(client, table, |client| copy(client, job, &statement, &first))??;
+                let schema = identifier(&table.schema);
+                self.found.own_path.attempt(client, Some(&schema), |client| copy(client, job, &statement, &first))?;
                 statistics::count_changes(client, false);
             }
         }
@@ -301,13 +303,13 @@ fn fill_frozen(client: &mut Client, job: &Job, first: &Bytes, found: &Found) -> 
         |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(what, error));
     let (begin, statement) =
         (format!("BEGIN; TRUNCATE ONLY {}", table.qualified()), copy_frozen_statement(table, found.reading.raw_bytes));
-    found.own_path.attempt_on(client, table, |client| {
+    found.own_path.attempt(client, Some(&identifier(&table.schema)), |client| {
         run(client, &begin)?;
         copy(client, job, &statement, first).inspect_err(|_| {
             // Where that fails too, the connection is lost, and the next attempt says so.
             let _ = run(client, "ROLLBACK");
         })
-    })??;
+    })?;
     run(client, "COMMIT")
 }
 

@@ -3,6 +3,7 @@
 use crate::source::postgres::client::Client;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::own_path::OwnPath;
+use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::io::Read;
@@ -56,7 +57,8 @@ pub fn fill(
     let mut rest = Vec::new();
     let mut next = || next_piece(what, content, &mut rest).map(|piece| (!piece.is_empty()).then_some(piece));
     let Some(first) = next()? else { return Ok(()) };
-    own_path.attempt_on(client, table, |client| copy_pieces(client, what, statement, &first, &mut next))?
+    let schema = identifier(&table.schema);
+    own_path.attempt(client, Some(&schema), |client| copy_pieces(client, what, statement, &first, &mut next))
 }
 
 #[cfg(test)]

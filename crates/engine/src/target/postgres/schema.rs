@@ -148,7 +148,7 @@ fn pass(statement: &str) -> usize {
 
 /// Runs one statement, with the database's own path if it needs that.
 pub fn run_led(own_path: &OwnPath, client: &mut Client, statement: &str) -> Result<()> {
-    own_path.attempt(client, schema_of(statement), |client| run(client, statement))
+    own_path.attempt(client, schema_of(statement), |client| run(client, statement).map(Ok))
 }
 
 /// The quoted schema of the table or view that a statement of `pg_dump`'s makes, alters, fills or indexes.

@@ -34,7 +34,7 @@ pub fn inspect(address: &Address, manifest: &ComponentManifest, only: &[TableId]
                 id.schema.as_deref().map(sql::identifier).as_deref(),
                 |client| {
                     let counted = client.query_one(&count, &[]);
-                    counted.map_err(|error| database(format!("counting the rows of {id}"), error))
+                    counted.map(Ok).map_err(|error| database(format!("counting the rows of {id}"), error))
                 },
             )?;
             let rows: i64 = rows.get(0);

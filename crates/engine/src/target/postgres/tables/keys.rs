@@ -69,7 +69,7 @@ pub fn make_again(client: &mut Client, keys: &[Key], gone: &[String], own_path: 
 /// Runs the statement that makes a foreign key.
 pub fn add(client: &mut Client, own_path: &OwnPath, statement: &str, table: &str, refers_to: &str) -> Result<()> {
     own_path.attempt(client, schema_of(statement), |client| {
-        client.batch_execute(statement).map_err(|failure| broken(table, refers_to, failure))
+        client.batch_execute(statement).map(Ok).map_err(|failure| broken(table, refers_to, failure))
     })
 }
 
