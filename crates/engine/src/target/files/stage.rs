@@ -135,9 +135,9 @@ impl Stage {
 
     fn file(&mut self, job: Job, entry: &Entry, size: Option<u64>, content: &mut dyn Read) -> Result<()> {
         let Some(small) = size.filter(|&size| size <= SMALL_BYTES_MAX) else {
-            let withheld = job.write(content, size)?;
+            let withheld = job.write(content, size, |bytes| self.syncing.wrote(bytes))?;
             self.withheld.join(withheld);
-            return self.syncing.wrote(size.unwrap_or_default()).map_err(writing(&entry.path));
+            return Ok(());
         };
         let mut bytes = Vec::with_capacity(small as usize);
         content

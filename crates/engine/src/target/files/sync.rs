@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Bytes that may wait in the page cache.
-const UNSYNCED_BYTES_MAX: u64 = 256 << 20;
+const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
 
 /// Syncs a file system now and then, on a thread of its own.
 pub struct SyncBehind {

@@ -23,6 +23,8 @@ use vault::{EntryPath, Metadata};
 
 /// Files up to this size are written by the pool.
 pub const SMALL_BYTES_MAX: u64 = 64 * 1024;
+/// Larger ones are written in pieces of so many, however small those are in which they come.
+const PIECE_BYTES: usize = 256 * 1024;
 const QUEUE_MAX: usize = 64;
 const WORKERS_MAX: usize = 4;
 const BLOCK: usize = 4096;
@@ -47,20 +49,24 @@ impl Job {
         }
     }
 
-    /// Writes the whole of `content`, which must be `size` bytes where that is known.
-    pub fn write(&self, content: &mut dyn Read, size: Option<u64>) -> Result<Withheld> {
+    /// Writes the whole of `content`, which must be `size` bytes where that is known. `wrote` hears of each piece.
+    pub fn write(
+        &self,
+        content: &mut dyn Read,
+        size: Option<u64>,
+        mut wrote: impl FnMut(u64) -> io::Result<()>,
+    ) -> Result<Withheld> {
         let mut sink = Sink { file: &self.file, position: 0, holes: self.metadata.sparse };
-        let mut buffer = vec![0; 256 * 1024];
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
         loop {
-            let length = match content.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(vault::error::from_io(format!("reading {} from the backup", self.path), error));
-                }
-            };
-            sink.write(&buffer[..length]).map_err(|cause| self.failed(cause))?;
+            piece.clear();
+            Read::take(&mut *content, PIECE_BYTES as u64)
+                .read_to_end(&mut piece)
+                .map_err(|error| vault::error::from_io(format!("reading {} from the backup", self.path), error))?;
+            if piece.is_empty() {
+                break;
+            }
+            sink.write(&piece).and_then(|()| wrote(piece.len() as u64)).map_err(|cause| self.failed(cause))?;
         }
         let written = sink.position;
         if size.is_some_and(|size| size != written) {

@@ -1,25 +1,30 @@
 //! Cuts between the pages of a database file whose pages keep their places (SQLite).
 //!
-//! A day's changes touch few pages, but all over the file: only a blob of about a single page stores just the change. A page
-//! of SQLite tells its kind in its first byte. Leaves of tables (13) are what updates touch: each begins a blob, and takes
-//! with it the next page or two if those are something else, mostly the overflow of its own long values. Longer runs of
-//! whatever lies between (indexes, inner and free pages) change rarely and go in groups of at most eight. Fewer blobs compress
-//! better and need less of the index. A file of more than a million pages (4 GiB) is cut evenly, into at most a million blobs,
-//! as far as that goes. What it brings was measured: see `docs/repository.md`.
+//! A day's changes touch few pages, but all over the file: only a blob of about a single page stores just the change. How
+//! likely a page changes grows with the number of rows that it holds, and a leaf of a table tells that number in its header.
+//! So a blob takes pages until it holds some eight rows: leaves with many short rows are blobs of their own, those with a few
+//! long ones go together, with whatever lies between (overflow, indexes, inner and free pages), which changes rarely. Fewer
+//! blobs compress better, cost less time and need less of the index.
+//!
+//! No blob reaches across a multiple of eight pages: a leaf that gains a row moves the cuts around it and no others. A file of
+//! more than a million pages (4 GiB) is cut evenly, into at most a million blobs, as far as that goes. What it brings was
+//! measured: see `docs/repository.md`.
 
-const GROUP_PAGES_MAX: usize = 8;
+/// More than these lie in a blob only if a single page holds them.
+const ROWS_MAX: usize = 8;
+/// No blob reaches from one window into the next.
+const WINDOW_PAGES: usize = 8;
 const PAGE_BYTES: std::ops::RangeInclusive<usize> = 512..=65_536;
 const PAGE_BYTES_DEFAULT: usize = 4096;
-/// SQLite's mark of a leaf of a table's B-tree.
+/// SQLite's mark of a leaf of a table's B-tree (sqlite.org/fileformat2.html, 1.6).
 const TABLE_LEAF: u8 = 13;
+/// Of a leaf: its mark, two bytes about free space, the number of its cells.
+const LEAF_HEADER_BYTES: usize = 5;
 
 /// A file of more pages has several to a blob: each blob costs some 50 bytes of memory in every run from then on.
 const BLOBS_MAX: u64 = 1 << 20;
 /// However large the file, no blob is larger.
 const FIXED_PAGES_MAX: u64 = 64;
-/// Other pages that go with a leaf.
-const FOLLOWERS_MAX: usize = 2;
-
 /// What SQLite's files begin with, and as much as tells the size of their pages (sqlite.org/fileformat2.html, 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub(super) const HEADER_BYTES: usize = 18;
@@ -31,10 +36,11 @@ pub struct Pages {
     page_bytes: usize,
     /// Pages to a blob, whatever they are: more than one in very large files.
     evenly: usize,
-    /// Pages of the current blob that are there whole.
+    /// The current blob's first page: its number in the file.
+    first: u64,
+    /// Pages of the current blob that are there whole, and their rows.
     taken: usize,
-    /// The current blob begins with a leaf.
-    has_leaf: bool,
+    rows: usize,
 }
 
 impl Pages {
@@ -44,7 +50,7 @@ impl Pages {
         let page_bytes = if plausible { asked } else { PAGE_BYTES_DEFAULT };
         let blobs = size_bytes.unwrap_or(0) / page_bytes as u64;
         let evenly = blobs.div_ceil(BLOBS_MAX).next_power_of_two().min(FIXED_PAGES_MAX) as usize;
-        Self { page_bytes, evenly, taken: 0, has_leaf: false }
+        Self { page_bytes, evenly, first: 0, taken: 0, rows: 0 }
     }
 
     /// For a file among others that begins as a SQLite database does.
@@ -64,21 +70,32 @@ impl Pages {
             let length = self.evenly * self.page_bytes;
             return (bytes.len() >= length).then_some(length);
         }
-        while let Some(&kind) = bytes.get(self.taken * self.page_bytes) {
+        loop {
             let start = self.taken * self.page_bytes;
-            let is_leaf = kind == TABLE_LEAF;
-            let pages_max = if self.has_leaf { 1 + FOLLOWERS_MAX } else { GROUP_PAGES_MAX };
-            if self.taken > 0 && (is_leaf || self.taken == pages_max) {
-                (self.taken, self.has_leaf) = (0, false);
+            let number = self.first + self.taken as u64;
+            let in_window = (number % WINDOW_PAGES as u64) as usize;
+            let header = bytes.get(start..start + LEAF_HEADER_BYTES)?;
+            let rows = rows_of(number, header);
+            if self.taken > 0 && (in_window == 0 || self.rows + rows > ROWS_MAX) {
+                (self.first, self.taken, self.rows) = (number, 0, 0);
                 return Some(start);
             }
             if bytes.len() < start + self.page_bytes {
                 return None;
             }
-            self.has_leaf |= is_leaf;
             self.taken += 1;
+            self.rows += rows;
         }
-        None
+    }
+}
+
+/// How many rows a change of a page may have come from; a page that is no leaf of a table counts as one.
+fn rows_of(number: u64, header: &[u8]) -> usize {
+    match *header {
+        // The file's first page counts its changes.
+        _ if number == 0 => ROWS_MAX,
+        [TABLE_LEAF, _, _, high, low] => usize::from(u16::from_be_bytes([high, low])),
+        _ => 1,
     }
 }
 
@@ -86,8 +103,13 @@ impl Pages {
 mod tests {
     use super::*;
 
-    fn cut(kinds: &[u8], size_bytes: Option<u64>) -> Vec<usize> {
-        let bytes: Vec<u8> = kinds.iter().flat_map(|kind| [[*kind; 512]]).flatten().collect();
+    /// A page for each: a leaf of so many rows, or none.
+    fn cut(leaves: &[Option<u8>], size_bytes: Option<u64>) -> Vec<usize> {
+        let mut bytes = vec![0; leaves.len() * 512];
+        for (page, rows) in bytes.chunks_mut(512).zip(leaves) {
+            let rows = rows.map(|rows| [TABLE_LEAF, 0, 0, 0, rows]);
+            page[..LEAF_HEADER_BYTES].copy_from_slice(&rows.unwrap_or([10, 0, 0, 0, 200]));
+        }
         let (mut pages, mut start, mut lengths) = (Pages::new(512, size_bytes), 0, Vec::new());
         while let Some(length) = pages.next_cut(&bytes[start..]) {
             lengths.push(length / 512);
@@ -97,9 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_begins_a_blob_and_takes_few_others_with_it() {
-        assert_eq!(cut(&[13, 13, 0, 13, 0, 0, 0, 13, 13], None), [1, 2, 3, 1, 1]);
-        assert_eq!(cut(&[10; 20], None), [8, 8]);
+    fn a_blob_holds_some_rows_and_does_not_leave_its_window() {
+        let (busy, quiet, other) = (Some(30), Some(3), None);
+        assert_eq!(cut(&[other, busy, busy, quiet, quiet, quiet, other, other, busy], None), [1, 1, 1, 2, 3]);
+        assert_eq!(cut(&[other; 25], None), [1, 7, 8, 8]);
+        // A leaf that gains rows moves the cuts of its window alone.
+        let mut leaves = [quiet; 33];
+        assert_eq!(cut(&leaves, None), [1, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
+        leaves[9] = busy;
+        assert_eq!(cut(&leaves, None), [1, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
     }
 
     #[test]
@@ -120,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_very_large_file_is_cut_evenly() {
-        assert_eq!(cut(&[13; 9], Some(512 << 22)), [4, 4]);
+        assert_eq!(cut(&[Some(1); 9], Some(512 << 22)), [4, 4]);
         assert_eq!(Pages::new(512, Some(u64::MAX)).evenly, 64);
         assert_eq!(Pages::new(512, Some(512 << 20)).evenly, 1);
     }

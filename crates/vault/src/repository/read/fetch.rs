@@ -34,22 +34,8 @@ impl Filled {
     }
 }
 
-/// What a worker uses again and again.
-pub struct Tools {
-    expander: Expander,
-    /// The blob that is being opened.
-    own: Vec<u8>,
-}
-
-impl Tools {
-    /// For one worker.
-    pub fn new() -> Result<Self> {
-        Ok(Self { expander: Expander::new()?, own: Vec::new() })
-    }
-}
-
 /// Fetches, opens and checks everything that a batch wants.
-pub fn fetch_batch(files: &Files, index: &Index, tools: &mut Tools, batch: Batch) -> Filled {
+pub fn fetch_batch(files: &Files, index: &Index, expander: &mut Expander, batch: Batch) -> Filled {
     let mut filled = Filled {
         events: batch.events.into_iter(),
         bytes: Vec::with_capacity(batch.wanted.iter().map(|wanted| wanted.blob.plain_bytes() as usize).sum()),
@@ -62,7 +48,7 @@ pub fn fetch_batch(files: &Files, index: &Index, tools: &mut Tools, batch: Batch
     while let Some(count) = neighbours(&batch.wanted, rest) {
         let (run, later) = rest.split_at(count);
         rest = later;
-        fetch_run(files, index, tools, &batch.wanted, run, &mut filled);
+        fetch_run(files, index, expander, &batch.wanted, run, &mut filled);
     }
     filled
 }
@@ -82,12 +68,20 @@ fn neighbours(wanted: &[Location], slots: &[usize]) -> Option<usize> {
     Some(1 + slots[1..].iter().take_while(near).count())
 }
 
-fn fetch_run(files: &Files, index: &Index, tools: &mut Tools, wanted: &[Location], run: &[usize], filled: &mut Filled) {
+fn fetch_run(
+    files: &Files,
+    index: &Index,
+    expander: &mut Expander,
+    wanted: &[Location],
+    run: &[usize],
+    filled: &mut Filled,
+) {
     let start = wanted[run[0]].blob.offset;
     let end = run.iter().map(|&slot| wanted[slot].blob.offset + wanted[slot].blob.length).max().unwrap_or(start);
     let name = FileKind::Pack.object_name(index.pack_id(wanted[run[0]].pack));
-    let sealed = files.store.read_range(&name, u64::from(start), (end - start) as usize);
+    let mut sealed = files.store.read_range(&name, u64::from(start), (end - start) as usize);
     let mut previous: Option<usize> = None;
+    let mut opened_to = start;
     for &slot in run {
         let blob = &wanted[slot].blob;
         // The same blob twice in a batch: opening decrypts in place, so the second time there is only the first's result.
@@ -99,13 +93,14 @@ fn fetch_run(files: &Files, index: &Index, tools: &mut Tools, wanted: &[Location
         }
         previous = Some(slot);
         let from = filled.bytes.len();
-        let at = (blob.offset - start) as usize;
-        let opened = sealed.as_ref().is_ok_and(|sealed| {
-            // A copy: blobs in a damaged index may overlap, and each must be judged by its own bytes.
-            tools.own.clear();
-            tools.own.extend_from_slice(&sealed[at..at + blob.length as usize]);
-            open_into(&files.key, &mut tools.expander, blob, &mut tools.own, &mut filled.bytes).is_ok()
-        });
+        // Opening decrypts in place. Blobs in a damaged index may overlap; each must be judged by its own bytes.
+        let opened = blob.offset >= opened_to
+            && sealed.as_mut().is_ok_and(|sealed| {
+                let at = (blob.offset - start) as usize;
+                let sealed = &mut sealed[at..at + blob.length as usize];
+                open_into(&files.key, expander, blob, sealed, &mut filled.bytes).is_ok()
+            });
+        opened_to = opened_to.max(blob.offset + blob.length);
         let result = if opened {
             Ok(from..filled.bytes.len())
         } else {

@@ -10,7 +10,7 @@
 mod fetch;
 mod plan;
 
-use super::blobs;
+use super::blobs::{self, Expander};
 use super::files::Files;
 use super::format::pack::BlobKind;
 use super::format::tree::NodeKind;
@@ -24,7 +24,7 @@ use crate::entry::{Entry, EntryKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::{EntryReader, EntryVisitor, Selection};
 use crossbeam_channel::{Receiver, bounded};
-use fetch::{Filled, Tools, fetch_batch};
+use fetch::{Filled, fetch_batch};
 use plan::{Batch, Event, Planner};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -134,14 +134,14 @@ impl EntryReader for RepositoryReader {
         let this = &*self;
         let (work_in, work) = bounded::<(Batch, crossbeam_channel::Sender<Filled>)>(this.threads);
         let (order_in, order) = bounded(this.threads + 1);
-        let tools = (0..this.threads).map(|_| Tools::new()).collect::<Result<Vec<_>>>()?;
+        let expanders = (0..this.threads).map(|_| Expander::new()).collect::<Result<Vec<_>>>()?;
         std::thread::scope(|scope| {
-            for mut tools in tools {
+            for mut expander in expanders {
                 let work = work.clone();
                 scope.spawn(move || {
                     for (batch, reply) in work {
                         // Nobody waits for it when the visitor has given up.
-                        let _ = reply.send(fetch_batch(&this.files, &this.index, &mut tools, batch));
+                        let _ = reply.send(fetch_batch(&this.files, &this.index, &mut expander, batch));
                     }
                 });
             }

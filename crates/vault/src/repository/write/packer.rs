@@ -9,13 +9,11 @@ use zstd::zstd_safe::{self, CParameter};
 
 /// Blobs smaller than this are always tried.
 const SAMPLED_BYTES_MIN: usize = 32 << 10;
-/// At zstd's default level data is compressed with zstd's `fast` strategy, a table as large as the level's own and short
-/// matches. For blobs of our sizes that comes to within a hundredth of what the level itself makes of them (for a page of a
-/// database it is even less) in three quarters of the time: see `docs/repository.md`.
+/// At zstd's default level data is compressed with zstd's `fast` strategy, a table as large as the level's own and shorter
+/// matches. For blobs of our sizes that comes to within a hundredth of what the level itself makes of them in two thirds of
+/// the time, and is expanded faster: see `docs/repository.md`.
 const FAST_HASH_LOG: u32 = 17;
-/// The shortest match in blobs of up to [`SHORT_BYTES_MAX`] and in longer ones.
-const FAST_MATCH_BYTES: [u32; 2] = [4, 5];
-const SHORT_BYTES_MAX: usize = 16 << 10;
+const FAST_MATCH_BYTES: u32 = 5;
 /// The level for trees, which are mostly hexadecimal digits of hashes: zstd's higher levels look for repetitions where there
 /// are none and make them longer, by a tenth.
 const TREE_LEVEL: i32 = 1;
@@ -29,8 +27,7 @@ pub struct Compressor {
 }
 
 struct Contexts {
-    /// For short blobs and for longer ones.
-    data: [zstd::bulk::Compressor<'static>; 2],
+    data: zstd::bulk::Compressor<'static>,
     trees: zstd::bulk::Compressor<'static>,
 }
 
@@ -56,7 +53,7 @@ impl Compressor {
             return Ok(as_it_is);
         }
         let context = match kind {
-            BlobKind::Data => &mut contexts.data[usize::from(plain.len() > SHORT_BYTES_MAX)],
+            BlobKind::Data => &mut contexts.data,
             BlobKind::Tree => &mut contexts.trees,
         };
         self.compressed.clear();
@@ -77,13 +74,11 @@ impl Contexts {
     fn new(level: i32) -> Result<Self> {
         let failed = |cause: std::io::Error| Error::internal(format!("zstd level {level}: {cause}"));
         let make = |level| zstd::bulk::Compressor::new(level).map_err(failed);
-        let mut data = [make(level)?, make(level)?];
+        let mut data = make(level)?;
         if level == zstd::DEFAULT_COMPRESSION_LEVEL {
-            for (context, match_bytes) in data.iter_mut().zip(FAST_MATCH_BYTES) {
-                let fast = CParameter::Strategy(zstd_safe::Strategy::ZSTD_fast);
-                for parameter in [fast, CParameter::HashLog(FAST_HASH_LOG), CParameter::MinMatch(match_bytes)] {
-                    context.set_parameter(parameter).map_err(failed)?;
-                }
+            let fast = CParameter::Strategy(zstd_safe::Strategy::ZSTD_fast);
+            for parameter in [fast, CParameter::HashLog(FAST_HASH_LOG), CParameter::MinMatch(FAST_MATCH_BYTES)] {
+                data.set_parameter(parameter).map_err(failed)?;
             }
         }
         Ok(Self { data, trees: make(level.min(TREE_LEVEL))? })
