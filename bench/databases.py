@@ -66,7 +66,8 @@ def postgres(bench, here, quarter):
         subprocess.check_call(f"dropdb --if-exists {loading}", shell=True)
         subprocess.check_call([here + "/corpus/load_pg.sh", corpus(bench, here, quarter), loading])
         subprocess.check_call(f"psql -qc 'ALTER DATABASE {loading} RENAME TO {name}' postgres", shell=True)
-    return server, name, f"postgresql://postgres@127.0.0.1:{PG_PORT}/"
+    # Everybody goes by the socket.
+    return server, name, lambda database: f"postgresql://postgres@/{database}?host={server.folder}&port={PG_PORT}"
 
 
 def mariadb(bench, here, quarter):
@@ -84,7 +85,7 @@ def mariadb(bench, here, quarter):
     if not there:
         subprocess.check_call([here + "/corpus/load_maria.sh", corpus(bench, here, quarter), name])
         subprocess.check_call(f"mariadb $MARIA -e 'CREATE DATABASE {name}_complete'", shell=True)
-    return server, name, f"mysql://root@127.0.0.1:{MARIA_PORT}/"
+    return server, name, lambda database: f"mysql://root@localhost/{database}?socket={socket}"
 
 
 def application(run, label, kind, url, extra=""):
@@ -93,23 +94,23 @@ def application(run, label, kind, url, extra=""):
 
 POSTGRES_BINDS = """
 What binds. Client and server share the two cores. A backup hashes every row and is on the disk, read back and encrypted when it
-ends. A restore reads every row back through the server, compares, and gathers statistics, all of which
+ends. A restore reads every row back through the server, compares, and gathers first statistics, all of which
 `pg_restore` leaves to others.
 """
 
 
 def postgres_section(run, rounds, quarter):
-    server, name, base = postgres(run.BENCH, run.HERE, quarter)
+    server, name, url = postgres(run.BENCH, run.HERE, quarter)
     try:
-        return "\n".join(postgres_tables(run, rounds, name, base))
+        return "\n".join(postgres_tables(run, rounds, name, url))
     finally:
         server.stop()
 
 
-def postgres_tables(run, rounds, name, base):
+def postgres_tables(run, rounds, name, url):
     pipe, texts = f"{run.BENCH}/pipe-postgres", []
-    app, json_app = application(run, "postgres", "postgres", base + name), application(run, "postgres-json", "postgres", base + name)
-    counted = application(run, "postgres-counted", "postgres", base + name, "content_hash_bytes_max = 0\n")
+    app, json_app = application(run, "postgres", "postgres", url(name)), application(run, "postgres-json", "postgres", url(name))
+    counted = application(run, "postgres-counted", "postgres", url(name), "content_hash_bytes_max = 0\n")
     fresh, kept = run.emptied(pipe), lambda folder: run.emptied(folder + "/backups")
     backup = lambda folder, kind="zstd", extra="": nice(run.ours(folder, kind, extra)[0])
     subprocess.check_call(f"pg_dump {name} > /dev/null", shell=True)
@@ -130,31 +131,31 @@ def postgres_tables(run, rounds, name, base):
     texts.append(run.table("PostgreSQL: JSON", run.contest(rows, rounds), {mine_json: peer_json}))
     subprocess.check_call(f"rm -rf {pipe}/d && pg_dump -Fd -j2 -f {pipe}/d {name}", shell=True)
     new = lambda make: (lambda: subprocess.check_call(f"dropdb --if-exists -f bench_new; psql -qc CHECKPOINT postgres; {make}", shell=True))
-    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to {base}bench_new --json")
+    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to '{url('bench_new')}' --json")
     peer_restore, mine_restore = "pg_restore -j2 of -Fd", "strongroom, compared with the manifest"
-    by_hand = f"createdb bench_new && pg_restore -j2 -d bench_new {pipe}/d && vacuumdb -qZ -j2 bench_new"
+    by_hand = f"createdb bench_new && pg_restore -j2 -d bench_new {pipe}/d && PGOPTIONS='-c default_statistics_target=10' vacuumdb -qZ -j2 bench_new"
     rows = [(peer_restore, new("createdb bench_new"), nice(f"pg_restore -j2 -d bench_new {pipe}/d"), None),
-            ("createdb, pg_restore -j2, vacuumdb -Z -j2", new("true"), nice(by_hand), None), (mine_restore, new("true"), restore, None)]
+            ("createdb, pg_restore -j2, vacuumdb -Z -j2 of small samples", new("true"), nice(by_hand), None), (mine_restore, new("true"), restore, None)]
     medians = run.contest(rows, rounds)
     texts.append(run.table("PostgreSQL: restore into a new database", medians, {mine_restore: peer_restore}))
-    texts.append(f"\nOf the time of all that makes the same database (made, filled, with statistics; not compared): "
+    texts.append(f"\nOf the time of all that makes the same database (made, filled, with first statistics; not compared): "
                  f"{medians[mine_restore]['wall_s'] / medians[rows[1][0]]['wall_s']:.2f}.")
     new("true")()
     return texts + [POSTGRES_BINDS.rstrip()]
 
 
 def mariadb_section(run, rounds, quarter):
-    server, name, base = mariadb(run.BENCH, run.HERE, quarter)
+    server, name, url = mariadb(run.BENCH, run.HERE, quarter)
     try:
-        return "\n".join(mariadb_tables(run, rounds, name, base))
+        return "\n".join(mariadb_tables(run, rounds, name, url))
     finally:
         server.stop()
 
 
-def mariadb_tables(run, rounds, name, base):
+def mariadb_tables(run, rounds, name, url):
     pipe, texts = f"{run.BENCH}/pipe-mariadb", []
-    app, json_app = application(run, "mariadb", "mysql", base + name), application(run, "mariadb-json", "mysql", base + name)
-    zipped = application(run, "mariadb-gzip", "mysql", base + name)
+    app, json_app = application(run, "mariadb", "mysql", url(name)), application(run, "mariadb-json", "mysql", url(name))
+    zipped = application(run, "mariadb-gzip", "mysql", url(name))
     os.makedirs(pipe, exist_ok=True)
     kept = lambda folder: run.emptied(folder + "/backups")
     dump = f"mariadb-dump $MARIA --single-transaction --quick {name}"
@@ -169,7 +170,7 @@ def mariadb_tables(run, rounds, name, base):
     against = {mine["gzip"]: rows[0][0], mine["zstd"]: rows[2][0], rows[4][0]: rows[0][0]}
     texts.append(run.table("MariaDB: backup", run.contest(rows, rounds), against))
     new = lambda make: (lambda: subprocess.check_call(f'mariadb $MARIA -e "DROP DATABASE IF EXISTS bench_new; {make}"', shell=True))
-    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to {base}bench_new --json")
+    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to '{url('bench_new')}' --json")
     rows = [("zstd -d, mariadb", new("CREATE DATABASE bench_new"), nice(f"zstd -q -dc {pipe}/zst | mariadb $MARIA bench_new"), None),
             ("strongroom, compared with the manifest", new(""), restore, None)]
     texts.append(run.table("MariaDB: restore into a new database", run.contest(rows, rounds), {rows[1][0]: rows[0][0]}))

@@ -4,9 +4,12 @@ use super::gcm::Gcm;
 use super::{CONTENT_BYTES_MAX, HEAD_BYTES};
 use crate::error::{Error, ErrorKind, Result, from_io};
 use crate::key::Key;
+use crossbeam_channel::bounded;
 use std::io::{self, Read, Seek, SeekFrom};
 
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Buffers on their way between the thread that reads and the one that hashes.
+const PIECES_MAX: usize = 4;
 /// How much of the beginning is enough to recognise what was encrypted (a tar header).
 const PEEK_BYTES: usize = 512;
 
@@ -39,24 +42,8 @@ impl<R: Read + Seek> Envelope<R> {
     /// is right), else [`ErrorKind::WrongKeyOrDamaged`].
     pub fn authenticate(mut inner: R, key: &Key, recognise: fn(&[u8]) -> bool) -> Result<Self> {
         let head = read_head(&mut inner)?;
-        let mut gcm = Gcm::new(key, &head.iv);
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut content_bytes = 0;
         let mut beginning = Vec::new();
-        loop {
-            let read = read_some(&mut inner, &mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            if content_bytes == 0 {
-                beginning.extend_from_slice(&buffer[..read.min(PEEK_BYTES)]);
-            }
-            content_bytes += read as u64;
-            if content_bytes > CONTENT_BYTES_MAX {
-                return Err(too_long());
-            }
-            gcm.hash(&buffer[..read]);
-        }
+        let (gcm, content_bytes) = hash_all(&mut inner, Gcm::new(key, &head.iv), &mut beginning)?;
         if !gcm.tag_is(&head.tag) {
             Gcm::new(key, &head.iv).decrypt_unhashed(&mut beginning);
             return Err(if recognise(&beginning) { damaged() } else { wrong_key_or_damaged() });
@@ -90,6 +77,44 @@ impl<R: Read + Seek> Envelope<R> {
     }
 }
 
+/// Takes everything that is left of `inner` into the tag, and the first of it into `beginning`. One thread reads, one hashes:
+/// each takes about as long, and whoever restores waits for it.
+fn hash_all(inner: &mut impl Read, mut gcm: Gcm, beginning: &mut Vec<u8>) -> Result<(Gcm, u64)> {
+    let (to_hasher, pieces) = bounded::<Vec<u8>>(PIECES_MAX);
+    let (to_reader, used) = bounded(PIECES_MAX);
+    std::thread::scope(|scope| {
+        let hasher = scope.spawn(move || {
+            for piece in pieces {
+                gcm.hash(&piece);
+                // The reader may have come to its end.
+                let _ = to_reader.try_send(piece);
+            }
+            gcm
+        });
+        let mut content_bytes = 0;
+        loop {
+            let mut piece: Vec<u8> = used.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER_BYTES));
+            piece.clear();
+            let read = inner.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut piece);
+            if read.map_err(|cause| from_io("reading the encrypted archive", cause))? == 0 {
+                break;
+            }
+            if content_bytes == 0 {
+                beginning.extend_from_slice(&piece[..piece.len().min(PEEK_BYTES)]);
+            }
+            content_bytes += piece.len() as u64;
+            if content_bytes > CONTENT_BYTES_MAX {
+                return Err(too_long());
+            }
+            let died = |_| Error::internal("the thread that authenticates died");
+            to_hasher.send(piece).map_err(died)?;
+        }
+        drop(to_hasher);
+        let gcm = hasher.join().map_err(|_| Error::internal("the thread that authenticates died"))?;
+        Ok((gcm, content_bytes))
+    })
+}
+
 struct Head {
     iv: [u8; 16],
     tag: [u8; 16],
@@ -111,15 +136,6 @@ fn split_head(bytes: &[u8]) -> Result<Head> {
         return Err(Error::new(ErrorKind::Truncated, what, "Use another copy of it or an older backup."));
     };
     Ok(Head { iv: *iv, tag: *tag })
-}
-
-fn read_some(inner: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        match inner.read(buffer) {
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            result => return result.map_err(|cause| from_io("reading the encrypted archive", cause)),
-        }
-    }
 }
 
 impl<R: Read + Seek> Read for Envelope<R> {

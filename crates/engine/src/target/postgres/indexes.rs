@@ -1,6 +1,6 @@
 //! Which statements of the schema's second half build indexes, and building them on several connections, each early.
 //!
-//! Early is as soon as a table's rows are in and read back, while those of others still come: only for indexes of plain columns.
+//! Early is as soon as a table's rows are in, while those of others still come: only for indexes of plain columns.
 //! An expression may call a function that looks into other tables, whatever it was declared to be; such an index would be
 //! built, without a word, from rows that are not there yet. It waits until all are.
 //!
@@ -26,6 +26,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Whether the table can be read meanwhile: a constraint shuts everybody out.
+    pub fn is_built_beside_readers(&self) -> bool {
+        !self.statement.starts_with("ALTER TABLE")
+    }
+
     /// Whether it could be built.
     pub fn build(&self, client: &mut Client, own_path: &OwnPath) -> bool {
         let setting = self.tablespace.as_deref().unwrap_or("SET default_tablespace = ''");

@@ -1,12 +1,13 @@
-//! Rows go in through several connections at once, and each table is read back as soon as it is in.
+//! Rows go in through several connections at once, and each table is read back once it is in.
 //!
-//! A backup is one stream, so only one table is at hand at a time. A table goes whole to the connection that is free, in one
-//! transaction that empties and fills it: its rows are frozen, and no vacuum will ever have to write them again. While the next
-//! table comes, that connection reads the last one back. A large table is cut into pieces that all connections take from one
-//! queue, each with a `COPY` of its own, where the others had nothing to do or it is a large part of everything: more than one
-//! core works at it, but they wait for each other where the file grows, and nothing can be frozen.
+//! A backup is one stream, so only one table is at hand at a time. A table goes whole to a connection that is free, in one
+//! transaction that empties and fills it: its rows are frozen, and no vacuum will ever have to write them again. A large table
+//! is cut into pieces that all connections take from one queue, each with a `COPY` of its own, where the others had nothing to
+//! do or it is a large part of everything: more than one core works at it, but they wait for each other where the file grows,
+//! and nothing can be frozen.
 //!
-//! Rows go first. A connection that has none to take builds indexes of tables that were read back.
+//! Rows go first. A connection that has none to take reads back what is in, whoever brought it, and builds indexes; so the
+//! stream never waits for a table to be read back, and there is work left while the last large table comes.
 
 use super::indexes::Index;
 use super::rows_in::{copy_pieces, next_piece};
@@ -22,7 +23,7 @@ use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_i
 use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select_biased, unbounded};
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,10 +76,17 @@ struct Loading {
     table: Table,
     /// One connection takes it all, and nobody else had put rows there.
     frozen: bool,
-    /// To be built when it has been read back.
+    /// To be built when it is in, constraints when it has been read back.
     indexes: Vec<Index>,
-    /// Those who still bring rows; the last one reads it back. None ends before the pieces do, and then all have begun.
+    /// Those who still bring rows; the last one says that it is in. None ends before the pieces do, and then all have begun.
     busy: AtomicUsize,
+}
+
+/// Where the rest of the work goes, for connections that have no rows to take.
+#[derive(Clone)]
+struct Rest {
+    read_backs: Sender<Arc<Loading>>,
+    builds: Sender<Index>,
 }
 
 impl Loaders {
@@ -99,7 +107,8 @@ impl Loaders {
             built: Mutex::default(),
             working: AtomicUsize::new(0),
         });
-        let (later, rest) = unbounded();
+        let ((read_backs_in, read_backs), (builds_in, builds)) = (unbounded(), unbounded());
+        let rest = Rest { read_backs: read_backs_in, builds: builds_in };
         let mut threads = Vec::with_capacity(connections);
         for _ in 0..connections {
             let mut client = connect(address)?;
@@ -107,12 +116,13 @@ impl Loaders {
             client
                 .batch_execute("SET synchronous_commit = off; SET max_parallel_maintenance_workers = 0")
                 .map_err(|error| database("preparing a connection", error))?;
-            statistics::keep_vacuum_away(&mut client);
+            let vacuum_follows = statistics::prepare(&mut client)?;
             compress_fast(&mut client, layout)?;
-            let (queue, found) = (queue.clone(), Arc::clone(&found));
-            let (later, rest) = (later.clone(), rest.clone());
+            let (queue, found, rest) = (queue.clone(), Arc::clone(&found), Some(rest.clone()));
+            let (read_backs, builds) = (read_backs.clone(), builds.clone());
             threads.push(std::thread::spawn(move || {
-                Loader { client: &mut client, found: &found, later, failed: false }.work(&queue, &rest);
+                let loader = Loader { client: &mut client, found: &found, vacuum_follows, rest, failed: false };
+                loader.work(queue, read_backs, &builds);
                 client
             }));
         }
@@ -121,7 +131,7 @@ impl Loaders {
     }
 
     /// Takes a whole table's COPY text.
-    /// `indexes` are built when the table has been read back.
+    /// `indexes` are built when the table is in.
     pub fn load(
         &self,
         what: &str,
@@ -219,29 +229,83 @@ fn compress_fast(client: &mut Client, layout: &Layout) -> Result<()> {
 struct Loader<'a> {
     client: &'a mut Client,
     found: &'a Found,
-    /// Where the indexes of a table go that has been read back.
-    later: Sender<Index>,
+    vacuum_follows: bool,
+    /// `None` when no more rows come.
+    rest: Option<Rest>,
     failed: bool,
 }
 
 impl Loader<'_> {
-    /// Takes rows while some come, and builds indexes where none do.
-    fn work(mut self, queue: &Receiver<Job>, rest: &Receiver<Index>) {
+    /// Takes rows while some come, and does the rest where none do: first what takes longest.
+    fn work(mut self, mut jobs: Receiver<Job>, mut read_backs: Receiver<Arc<Loading>>, builds: &Receiver<Index>) {
         loop {
             select_biased! {
-                recv(queue) -> job => match job {
+                recv(jobs) -> job => match job {
                     Ok(job) => self.rows(&job),
+                    Err(_) => {
+                        jobs = never();
+                        self.no_more_rows();
+                    }
+                },
+                // The others may still add to what is left: it ends when all of them have no more rows.
+                recv(read_backs) -> loading => match loading {
+                    Ok(loading) => self.read_back(&loading),
+                    Err(_) => read_backs = never(),
+                },
+                recv(builds) -> index => match index {
+                    Ok(index) => self.build(&index),
                     Err(_) => break,
                 },
-                recv(rest) -> index => index.iter().for_each(|index| build(self.client, self.found, index)),
             }
         }
-        // With nobody to bring rows any more, there may be cores for more than one process at an index.
+    }
+
+    fn no_more_rows(&mut self) {
+        self.rest = None;
+        // There may be cores now for more than one process at an index.
         let _ = self.client.batch_execute("RESET max_parallel_maintenance_workers");
-        // The others may still add to what is left; it ends when the last of them has come here.
-        let Self { client, found, later, .. } = self;
-        drop(later);
-        rest.iter().for_each(|index| build(client, found, &index));
+    }
+
+    /// Reads a table back, whoever brought it.
+    fn read_back(&mut self, loading: &Loading) {
+        self.at_work(|this| {
+            let figures = rows::read(this.client, &loading.table, &this.found.reading, &mut |_| true)?;
+            lock(&this.found.measured).push((loading.number, figures));
+            Ok(())
+        });
+        for index in loading.indexes.iter().filter(|index| !index.is_built_beside_readers()) {
+            match &self.rest {
+                Some(rest) => drop(rest.builds.send(index.clone())),
+                None => self.build(index),
+            }
+        }
+    }
+
+    fn build(&mut self, index: &Index) {
+        self.at_work(|this| {
+            if index.build(this.client, &this.found.own_path) {
+                lock(&this.found.built).insert(index.number);
+            }
+            Ok(())
+        });
+    }
+
+    /// After a failure nothing is done any more.
+    fn at_work(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) {
+        if lock(&self.found.failure).is_some() {
+            return;
+        }
+        self.found.working.fetch_add(1, Ordering::AcqRel);
+        let done = work(self);
+        self.found.working.fetch_sub(1, Ordering::AcqRel);
+        self.note(done);
+    }
+
+    fn note(&mut self, done: Result<()>) {
+        if let Err(error) = done {
+            self.failed = true;
+            lock(&self.found.failure).get_or_insert(error);
+        }
     }
 
     fn rows(&mut self, job: &Job) {
@@ -252,48 +316,35 @@ impl Loader<'_> {
         self.found.working.fetch_add(1, Ordering::AcqRel);
         let taken = self.take(job);
         self.found.working.fetch_sub(1, Ordering::AcqRel);
-        if let Err(error) = taken {
-            self.failed = true;
-            lock(&self.found.failure).get_or_insert(error);
-        }
+        self.note(taken);
     }
 
-    /// Brings a share of a table in, and reads the table back if nobody else is still at it.
+    /// Brings a share of a table in, and leaves the rest to be done if nobody else is still at it.
     fn take(&mut self, job: &Job) -> Result<()> {
-        let Loading { number, table, frozen, indexes, busy, .. } = &*job.loading;
-        let (client, reading) = (&mut *self.client, &self.found.reading);
+        let Loading { table, frozen, indexes, busy, .. } = &*job.loading;
+        let client = &mut *self.client;
         if let Ok(first) = job.pieces.recv() {
             if *frozen {
                 fill_frozen(client, job, &first, self.found)?;
             } else {
-                // These rows need a vacuum some day.
-                statistics::count_changes(client, true);
-                let statement = copy_in_statement(table, reading.raw_bytes);
+                let statement = copy_in_statement(table, self.found.reading.raw_bytes);
                 let schema = identifier(&table.schema);
                 self.found.own_path.attempt(client, Some(&schema), |client| copy(client, job, &statement, &first))?;
-                statistics::count_changes(client, false);
             }
         }
         if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let figures = rows::read(client, table, reading, &mut |_| true)?;
-            lock(&self.found.measured).push((*number, figures));
-            statistics::gather(client, &table.qualified())?;
-            // Somebody is there to take them: this connection is.
-            indexes.iter().for_each(|index| drop(self.later.send(index.clone())));
+            // Before its indexes: the server does not make both at once.
+            statistics::gather_first(client, table, self.vacuum_follows)?;
+            // As long as rows come somebody is there to take them: this connection is.
+            if let Some(rest) = &self.rest {
+                drop(rest.read_backs.send(Arc::clone(&job.loading)));
+                for index in indexes.iter().filter(|index| index.is_built_beside_readers()) {
+                    drop(rest.builds.send(index.clone()));
+                }
+            }
         }
         Ok(())
     }
-}
-
-fn build(client: &mut Client, found: &Found, index: &Index) {
-    if lock(&found.failure).is_some() {
-        return;
-    }
-    found.working.fetch_add(1, Ordering::AcqRel);
-    if index.build(client, &found.own_path) {
-        lock(&found.built).insert(index.number);
-    }
-    found.working.fetch_sub(1, Ordering::AcqRel);
 }
 
 /// Empties and fills a table in one transaction.

@@ -1,37 +1,52 @@
-//! The planner's statistics of a new database, and its automatic vacuum, which would gather them at a bad time.
+//! The planner's statistics of a new database.
 //!
-//! Each table's are gathered when it has been read back, while others still come. Left for the end is what that could not
-//! see: indexes on expressions, extended statistics, parents of partitions, materialized views, the catalog itself.
+//! Each table's are gathered when its rows are in, while others still come; where an automatic vacuum follows, from a small
+//! sample, the second of the three stages in which `vacuumdb --analyze-in-stages` goes through a database. The full sample is
+//! left to the server, whose automatic vacuum counts these rows as not yet seen and comes within its minute or two. Left for the
+//! end is what it never looks at or the tables' columns alone do not tell: indexes on expressions, extended statistics, parents
+//! of partitions, materialized views, tables that keep the automatic vacuum away.
 
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::Table;
 use crate::source::postgres::own_path::OwnPath;
+use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use std::collections::HashSet;
 
-/// Keeps the automatic vacuum away, as far as the role may: it would come in the middle, read every table and hold locks that
-/// indexes wait a second for. Frozen rows need no vacuum, and their tables' counts are set by [`gather`].
-pub fn keep_vacuum_away(client: &mut Client) {
-    // Only superusers may. Without it the restore takes longer, and is no less right.
-    count_changes(client, false);
-    // What waits for a vacuum's lock ends the vacuum after this time.
+const TARGET: &str = "default_statistics_target";
+/// The sample has 300 rows for each unit of it.
+const FIRST_TARGET: u32 = 10;
+
+/// Prepares a session that brings rows. Answers whether an automatic vacuum follows.
+pub fn prepare(client: &mut Client) -> Result<bool> {
+    // An index that waits for the lock of an automatic vacuum ends it after this time. Only superusers may choose it; others
+    // wait a second.
     let _ = client.batch_execute("SET deadlock_timeout = '100ms'");
+    let settings =
+        "SELECT pg_catalog.current_setting('autovacuum')::bool AND pg_catalog.current_setting('track_counts')::bool";
+    client.query_one(settings, &[]).map(|row| row.get(0)).map_err(|error| database("preparing a connection", error))
 }
 
-/// Whether the automatic vacuum hears of what this session changes. Ordinary roles cannot choose: it does.
-pub fn count_changes(client: &mut Client, counted: bool) {
-    let _ = client.batch_execute(if counted { "SET track_counts = on" } else { "SET track_counts = off" });
-}
-
-/// Gathers the statistics of a table.
-pub fn gather(client: &mut Client, table: &str) -> Result<()> {
-    // With it, the counts of rows that are shown are right too; who may not set it has it on.
-    count_changes(client, true);
-    // A table that is not the role's own is passed over with a warning.
-    let gathered = client.batch_execute(&format!("ANALYZE {table}"));
-    count_changes(client, false);
+/// Gathers the first statistics of a table that has just been filled: all there will be, unless an automatic vacuum follows.
+pub fn gather_first(client: &mut Client, table: &Table, vacuum_follows: bool) -> Result<()> {
+    if !vacuum_follows || table.columns.is_empty() {
+        return gather(client, &table.qualified());
+    }
+    // With its columns named the server still counts the table as one to be analyzed.
+    let columns = table.columns.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
+    let target = format!(
+        "SELECT pg_catalog.set_config('{TARGET}', least({FIRST_TARGET}, reset_val::int)::text, false)
+           FROM pg_catalog.pg_settings WHERE name = '{TARGET}'"
+    );
+    let gathered =
+        client.batch_execute(&format!("{target}; ANALYZE {} ({columns}); RESET {TARGET}", table.qualified()));
     gathered.map_err(|error| database("gathering statistics", error))
+}
+
+/// Gathers the statistics of a table. One that is not the role's own is passed over with a warning.
+fn gather(client: &mut Client, table: &str) -> Result<()> {
+    client.batch_execute(&format!("ANALYZE {table}")).map_err(|error| database("gathering statistics", error))
 }
 
 /// Gathers what is left when everything is there, `done` being tables that need it no more, and makes all of it durable.
@@ -61,6 +76,8 @@ pub fn complete(client: &mut Client, done: &HashSet<(&str, &str)>, own_path: &Ow
 const LEFT: &str = "
 SELECT n.nspname::text, c.relname::text,
        c.relkind <> 'r' OR c.relhassubclass
+       OR EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) o
+                   WHERE o.option_name = 'autovacuum_enabled' AND NOT o.option_value::bool)
        OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indexprs IS NOT NULL)
        OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid)
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

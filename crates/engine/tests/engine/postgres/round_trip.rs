@@ -3,6 +3,7 @@
 use super::{Unpacked, backup, restore_to, torture};
 use engine::manifest::Export;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use testkit::postgres::Server;
 
 /// Everything that PostgreSQL's own tool says about a database, without what changes from run to run.
@@ -204,4 +205,36 @@ fn restored_tables_need_no_vacuum_and_have_statistics() {
     assert_eq!(server.sql("restored", known), "item, item_name, parent, part");
     let counted = "SELECT string_agg(relname || ' ' || n_live_tup, ', ' ORDER BY relname) FROM pg_stat_user_tables";
     assert_eq!(server.sql("restored", counted), "item 5000, none 0, parent 0, part 500");
+}
+
+/// Of how many ranges of values the planner knows, table by table.
+const SAMPLED: &str = "
+    SELECT string_agg(format('%s %s', tablename, array_length(histogram_bounds::text::text[], 1) - 1), ', ' ORDER BY tablename)
+      FROM pg_stats WHERE schemaname = 'public' AND attname = 'id'";
+
+#[test]
+fn an_automatic_vacuum_is_left_the_full_sample_where_one_follows() {
+    let server = Server::start();
+    server.sql("postgres", "CREATE DATABASE source");
+    server.sql(
+        "source",
+        "CREATE TABLE plain (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED);
+         CREATE TABLE kept (id int) WITH (autovacuum_enabled = false);
+         CREATE TABLE derived (id int); CREATE INDEX ON derived ((id % 7));
+         INSERT INTO plain SELECT generate_series(1, 5000); INSERT INTO kept SELECT id FROM plain; INSERT INTO derived SELECT id FROM plain;",
+    );
+    let unpacked = backup(&server.url("source"), Export::Native);
+    assert_promised(&unpacked, &restore_to(&server.url("first"), &unpacked).unwrap());
+    assert_eq!(server.sql("first", SAMPLED), "derived 100, kept 100, plain 10");
+    // A session that has ended has told the server what it changed, a moment later.
+    let unseen = "SELECT n_mod_since_analyze FROM pg_stat_user_tables WHERE relname = 'plain'";
+    let told = |_: &u32| std::thread::sleep(Duration::from_millis(100));
+    assert!((0..100).inspect(told).any(|_| server.sql("first", unseen) == "5000"), "{}", server.sql("first", unseen));
+    // Nobody would come after us: everything is sampled now.
+    server.sql("postgres", "ALTER SYSTEM SET autovacuum = off");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    assert_promised(&unpacked, &restore_to(&server.url("second"), &unpacked).unwrap());
+    assert_eq!(server.sql("second", SAMPLED), "derived 100, kept 100, plain 100");
+    let generated = "SELECT count(*) FROM pg_stats WHERE tablename = 'plain' AND attname = 'twice'";
+    assert_eq!(server.sql("second", generated), "1");
 }
