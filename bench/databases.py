@@ -55,7 +55,8 @@ def postgres(bench, here, quarter):
     os.environ["PATH"] = ":".join(tools + [os.environ["PATH"]])
     server = Server(bench + "/postgres", "postgres")
     data = server.folder + "/data"
-    os.environ.update(PGHOST=server.folder, PGPORT=str(PG_PORT), PGUSER="postgres")
+    # Everybody goes by TCP, as applications do.
+    os.environ.update(PGHOST="127.0.0.1", PGPORT=str(PG_PORT), PGUSER="postgres")
     if not os.path.exists(data):
         subprocess.check_call(as_user("postgres") + ["initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D", data],
                               stdout=subprocess.DEVNULL, cwd=server.folder)
@@ -66,8 +67,7 @@ def postgres(bench, here, quarter):
         subprocess.check_call(f"dropdb --if-exists {loading}", shell=True)
         subprocess.check_call([here + "/corpus/load_pg.sh", corpus(bench, here, quarter), loading])
         subprocess.check_call(f"psql -qc 'ALTER DATABASE {loading} RENAME TO {name}' postgres", shell=True)
-    # Everybody goes by the socket.
-    return server, name, lambda database: f"postgresql://postgres@/{database}?host={server.folder}&port={PG_PORT}"
+    return server, name, f"postgresql://postgres@127.0.0.1:{PG_PORT}/"
 
 
 def mariadb(bench, here, quarter):
@@ -85,7 +85,7 @@ def mariadb(bench, here, quarter):
     if not there:
         subprocess.check_call([here + "/corpus/load_maria.sh", corpus(bench, here, quarter), name])
         subprocess.check_call(f"mariadb $MARIA -e 'CREATE DATABASE {name}_complete'", shell=True)
-    return server, name, lambda database: f"mysql://root@localhost/{database}?socket={socket}"
+    return server, name, f"mysql://root@127.0.0.1:{MARIA_PORT}/"
 
 
 def application(run, label, kind, url, extra=""):
@@ -100,17 +100,17 @@ ends. A restore reads every row back through the server, compares, and gathers f
 
 
 def postgres_section(run, rounds, quarter):
-    server, name, url = postgres(run.BENCH, run.HERE, quarter)
+    server, name, base = postgres(run.BENCH, run.HERE, quarter)
     try:
-        return "\n".join(postgres_tables(run, rounds, name, url))
+        return "\n".join(postgres_tables(run, rounds, name, base))
     finally:
         server.stop()
 
 
-def postgres_tables(run, rounds, name, url):
+def postgres_tables(run, rounds, name, base):
     pipe, texts = f"{run.BENCH}/pipe-postgres", []
-    app, json_app = application(run, "postgres", "postgres", url(name)), application(run, "postgres-json", "postgres", url(name))
-    counted = application(run, "postgres-counted", "postgres", url(name), "content_hash_bytes_max = 0\n")
+    app, json_app = application(run, "postgres", "postgres", base + name), application(run, "postgres-json", "postgres", base + name)
+    counted = application(run, "postgres-counted", "postgres", base + name, "content_hash_bytes_max = 0\n")
     fresh, kept = run.emptied(pipe), lambda folder: run.emptied(folder + "/backups")
     backup = lambda folder, kind="zstd", extra="": nice(run.ours(folder, kind, extra)[0])
     subprocess.check_call(f"pg_dump {name} > /dev/null", shell=True)
@@ -131,7 +131,7 @@ def postgres_tables(run, rounds, name, url):
     texts.append(run.table("PostgreSQL: JSON", run.contest(rows, rounds), {mine_json: peer_json}))
     subprocess.check_call(f"rm -rf {pipe}/d && pg_dump -Fd -j2 -f {pipe}/d {name}", shell=True)
     new = lambda make: (lambda: subprocess.check_call(f"dropdb --if-exists -f bench_new; psql -qc CHECKPOINT postgres; {make}", shell=True))
-    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to '{url('bench_new')}' --json")
+    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to {base}bench_new --json")
     peer_restore, mine_restore = "pg_restore -j2 of -Fd", "strongroom, compared with the manifest"
     by_hand = f"createdb bench_new && pg_restore -j2 -d bench_new {pipe}/d && PGOPTIONS='-c default_statistics_target=10' vacuumdb -qZ -j2 bench_new"
     rows = [(peer_restore, new("createdb bench_new"), nice(f"pg_restore -j2 -d bench_new {pipe}/d"), None),
@@ -145,17 +145,17 @@ def postgres_tables(run, rounds, name, url):
 
 
 def mariadb_section(run, rounds, quarter):
-    server, name, url = mariadb(run.BENCH, run.HERE, quarter)
+    server, name, base = mariadb(run.BENCH, run.HERE, quarter)
     try:
-        return "\n".join(mariadb_tables(run, rounds, name, url))
+        return "\n".join(mariadb_tables(run, rounds, name, base))
     finally:
         server.stop()
 
 
-def mariadb_tables(run, rounds, name, url):
+def mariadb_tables(run, rounds, name, base):
     pipe, texts = f"{run.BENCH}/pipe-mariadb", []
-    app, json_app = application(run, "mariadb", "mysql", url(name)), application(run, "mariadb-json", "mysql", url(name))
-    zipped = application(run, "mariadb-gzip", "mysql", url(name))
+    app, json_app = application(run, "mariadb", "mysql", base + name), application(run, "mariadb-json", "mysql", base + name)
+    zipped = application(run, "mariadb-gzip", "mysql", base + name)
     os.makedirs(pipe, exist_ok=True)
     kept = lambda folder: run.emptied(folder + "/backups")
     dump = f"mariadb-dump $MARIA --single-transaction --quick {name}"
@@ -170,7 +170,7 @@ def mariadb_tables(run, rounds, name, url):
     against = {mine["gzip"]: rows[0][0], mine["zstd"]: rows[2][0], rows[4][0]: rows[0][0]}
     texts.append(run.table("MariaDB: backup", run.contest(rows, rounds), against))
     new = lambda make: (lambda: subprocess.check_call(f'mariadb $MARIA -e "DROP DATABASE IF EXISTS bench_new; {make}"', shell=True))
-    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to '{url('bench_new')}' --json")
+    restore = nice(f"{run.BINARY} -C {app} restore latest --component data --to {base}bench_new --json")
     rows = [("zstd -d, mariadb", new("CREATE DATABASE bench_new"), nice(f"zstd -q -dc {pipe}/zst | mariadb $MARIA bench_new"), None),
             ("strongroom, compared with the manifest", new(""), restore, None)]
     texts.append(run.table("MariaDB: restore into a new database", run.contest(rows, rounds), {rows[1][0]: rows[0][0]}))
