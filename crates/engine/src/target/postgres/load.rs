@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select_biased, unbounded};
 use std::collections::HashSet;
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -57,6 +57,8 @@ struct Found {
     reading: Reading,
     own_path: OwnPath,
     failure: Mutex<Option<Error>>,
+    /// Nothing is begun any more: a connection failed, or the stream of rows did.
+    given_up: AtomicBool,
     measured: Mutex<Vec<(usize, TableFigures)>>,
     built: Mutex<HashSet<usize>>,
     /// Connections that are at something.
@@ -103,6 +105,7 @@ impl Loaders {
             reading,
             own_path,
             failure: Mutex::default(),
+            given_up: AtomicBool::new(false),
             measured: Mutex::default(),
             built: Mutex::default(),
             working: AtomicUsize::new(0),
@@ -121,7 +124,7 @@ impl Loaders {
             let (queue, found, rest) = (queue.clone(), Arc::clone(&found), Some(rest.clone()));
             let (read_backs, builds) = (read_backs.clone(), builds.clone());
             threads.push(std::thread::spawn(move || {
-                let loader = Loader { client: &mut client, found: &found, vacuum_follows, rest, failed: false };
+                let loader = Loader { client: &mut client, found: &found, vacuum_follows, rest };
                 loader.work(queue, read_backs, &builds);
                 client
             }));
@@ -130,9 +133,20 @@ impl Loaders {
         Ok(Self { jobs, threads, found, bytes })
     }
 
-    /// Takes a whole table's COPY text.
-    /// `indexes` are built when the table is in.
+    /// Takes a whole table's COPY text. `indexes` are built when the table is in.
     pub fn load(
+        &self,
+        what: &str,
+        number: usize,
+        table: &Table,
+        indexes: Vec<Index>,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        let handed_over = self.hand_over(what, number, table, indexes, content);
+        handed_over.inspect_err(|_| self.found.given_up.store(true, Ordering::Release))
+    }
+
+    fn hand_over(
         &self,
         what: &str,
         number: usize,
@@ -232,7 +246,6 @@ struct Loader<'a> {
     vacuum_follows: bool,
     /// `None` when no more rows come.
     rest: Option<Rest>,
-    failed: bool,
 }
 
 impl Loader<'_> {
@@ -241,7 +254,7 @@ impl Loader<'_> {
         loop {
             select_biased! {
                 recv(jobs) -> job => match job {
-                    Ok(job) => self.rows(&job),
+                    Ok(job) => self.at_work(|this| this.take(&job)),
                     Err(_) => {
                         jobs = never();
                         self.no_more_rows();
@@ -290,33 +303,18 @@ impl Loader<'_> {
         });
     }
 
-    /// After a failure nothing is done any more.
+    /// Jobs that come after a failure are only taken away, so that nobody waits to hand them over.
     fn at_work(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) {
-        if lock(&self.found.failure).is_some() {
+        if self.found.given_up.load(Ordering::Acquire) {
             return;
         }
         self.found.working.fetch_add(1, Ordering::AcqRel);
         let done = work(self);
         self.found.working.fetch_sub(1, Ordering::AcqRel);
-        self.note(done);
-    }
-
-    fn note(&mut self, done: Result<()>) {
         if let Err(error) = done {
-            self.failed = true;
             lock(&self.found.failure).get_or_insert(error);
+            self.found.given_up.store(true, Ordering::Release);
         }
-    }
-
-    fn rows(&mut self, job: &Job) {
-        // After a failure jobs are only taken away, so that nobody waits to hand them over.
-        if self.failed {
-            return;
-        }
-        self.found.working.fetch_add(1, Ordering::AcqRel);
-        let taken = self.take(job);
-        self.found.working.fetch_sub(1, Ordering::AcqRel);
-        self.note(taken);
     }
 
     /// Brings a share of a table in, and leaves the rest to be done if nobody else is still at it.

@@ -25,6 +25,7 @@ const LEAF_HEADER_BYTES: usize = 5;
 const BLOBS_MAX: u64 = 1 << 20;
 /// However large the file, no blob is larger.
 const FIXED_PAGES_MAX: u64 = 64;
+
 /// What SQLite's files begin with, and as much as tells the size of their pages (sqlite.org/fileformat2.html, 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub(super) const HEADER_BYTES: usize = 18;
