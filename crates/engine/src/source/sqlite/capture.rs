@@ -1,7 +1,8 @@
-//! Takes a consistent private copy of a database that an application may be writing.
+//! Takes a consistent view of a database that an application may be writing: most often a private copy.
 //!
 //! Never writes to the application's files and never checkpoints. Four ways, by what lies there:
-//! - *locked*: in rollback mode, as a file under SQLite's shared lock (see `locked`); writers wait for the copy;
+//! - *locked*: in rollback mode the file is read where it lies, under SQLite's shared lock (see `locked`), and copied only when
+//!   somebody waits for that (see `view`);
 //! - *online*: in WAL mode, through SQLite's backup API, all pages in one step. In several steps it would start over
 //!   whenever the application writes, who need not wait;
 //! - *at rest*: a WAL database that nobody has open is copied as a file, because reading it through SQLite would leave a
@@ -12,8 +13,11 @@
 //! The last two hold no lock. They compare the files' times and sizes before and after, and start over after a change.
 
 use super::locked::{self, Attempt};
-use super::open::{beside, create_scratch, explain, open_live, open_writable};
+use super::measure::Prelude;
+use super::open::{beside, create_scratch, explain, open_immutable, open_live, open_writable};
+use super::schema::{ROLLBACK, journal_mode};
 use super::turn;
+use super::view::{Locked, View};
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -34,9 +38,10 @@ pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(20);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Copies `live` to `copy`, which must not exist. The copy needs no journal: it is complete in itself. Waits until no other
-/// thread has the database open.
-pub(crate) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Result<()> {
+/// Takes a view of `live`, which is the database at one instant before this returns, and what its schema says. `copy` must
+/// not exist; where the view is a copy, it needs no journal: it is complete in itself. Waits until no other thread has the
+/// database open.
+pub(super) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Result<(View, Prelude)> {
     if live.is_dir() {
         return Err(Error::new(
             ErrorKind::Config,
@@ -44,16 +49,31 @@ pub(crate) fn capture(live: &Path, copy: &Path, busy_timeout: Duration) -> Resul
             "Name the database file itself.",
         ));
     }
-    let _turn = turn::take(live);
+    let turn = turn::take(live);
     require_space(live, copy)?;
     if is_wal_at_rest(live)? && copy_at_rest(live, copy)? {
-        return Ok(());
+        return complete(live, copy);
     }
     match copy_online(live, copy, busy_timeout) {
-        Err(Failure::NeedsRecovery) => copy_recovered(live, copy, busy_timeout),
-        Err(Failure::Other(error)) => Err(error),
-        Ok(()) => Ok(()),
+        Ok(Some((connection, raw))) => {
+            let locked = Locked { connection, raw, turn };
+            let prelude = Prelude::read(&locked.connection, live, ROLLBACK)?;
+            let view = View::of_locked(live.to_owned(), locked, copy.to_owned())?;
+            if prelude.needs_copy() {
+                view.want_copy();
+            }
+            return Ok((view, prelude));
+        }
+        Ok(None) => {}
+        Err(Failure::NeedsRecovery) => copy_recovered(live, copy, busy_timeout)?,
+        Err(Failure::Other(error)) => return Err(error),
     }
+    complete(live, copy)
+}
+
+fn complete(live: &Path, copy: &Path) -> Result<(View, Prelude)> {
+    let prelude = Prelude::read(&open_immutable(copy)?, live, journal_mode(copy)?)?;
+    Ok((View::of_copy(copy.to_owned())?, prelude))
 }
 
 /// The copy may become as large as the database and its WAL.
@@ -107,14 +127,19 @@ enum Failure {
     Other(Error),
 }
 
-fn copy_online(live: &Path, copy: &Path, busy_timeout: Duration) -> std::result::Result<(), Failure> {
+/// Copies the database, or answers the connection that locks its file, and the file.
+fn copy_online(
+    live: &Path,
+    copy: &Path,
+    busy_timeout: Duration,
+) -> std::result::Result<Option<(Connection, File)>, Failure> {
     // Opened before and closed after the connection: closing a file gives up all locks that this process has on it.
     let raw = File::open(live).map_err(|cause| Error::io(format_args!("opening {}", live.display()), cause));
     let raw = raw.map_err(Failure::Other)?;
     let source = open_live(live, busy_timeout).map_err(Failure::Other)?;
-    let copied = match locked::copy(live, &source, &raw, copy, busy_timeout).map_err(Failure::Other)? {
-        Attempt::Copied => Ok(true),
-        Attempt::Locked => Ok(false),
+    let copied = match locked::lock(live, &source, &raw, busy_timeout).map_err(Failure::Other)? {
+        Attempt::Locked => return Ok(Some((source, raw))),
+        Attempt::Busy => Ok(false),
         Attempt::Refused(cause) => Err(cause),
         Attempt::NotTheFile => {
             let mut target = create_scratch(copy).map_err(Failure::Other)?;
@@ -122,7 +147,7 @@ fn copy_online(live: &Path, copy: &Path, busy_timeout: Duration) -> std::result:
         }
     };
     match copied {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(None),
         Ok(false) => Err(Failure::Other(busy(live, busy_timeout))),
         Err(cause) if needs_recovery(live, &cause) => {
             remove(copy).map_err(Failure::Other).and(Err(Failure::NeedsRecovery))

@@ -116,7 +116,7 @@ impl Drop for Pieces<'_> {
 /// Writes the whole document of a file that nobody writes.
 pub fn write_document<W: Write>(path: &Path, component: &str, out: W) -> Result<W> {
     let connection = open_immutable(path)?;
-    let facts = schema::facts(&connection, path)?;
+    let facts = schema::facts(&connection, path, schema::journal_mode(path)?)?;
     let objects = schema::objects(&connection, path)?;
     let header = Header::new(component, "sqlite", rusqlite::version());
     let described = objects.iter().map(describe).collect::<Vec<_>>();
@@ -142,7 +142,7 @@ pub fn write_document<W: Write>(path: &Path, component: &str, out: W) -> Result<
 pub(super) fn try_definitions(path: &Path) -> Result<()> {
     let connection = open_immutable(path)?;
     let described = schema::objects(&connection, path)?.iter().map(describe).collect::<Vec<_>>();
-    rebuild::try_definitions(&described, &settings(&schema::facts(&connection, path)?))
+    rebuild::try_definitions(&described, &settings(&schema::facts(&connection, path, schema::journal_mode(path)?)?))
 }
 
 fn describe(object: &Object) -> SchemaObject {

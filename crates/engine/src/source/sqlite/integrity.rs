@@ -138,6 +138,12 @@ fn severity(line: &str) -> Severity {
     }
 }
 
+/// Whether there may be any.
+pub(crate) fn has_foreign_keys(connection: &Connection) -> bool {
+    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema s, pragma_foreign_key_list(s.name, 'main') WHERE s.type = 'table')";
+    connection.query_row(sql, [], |row| row.get(0)).unwrap_or(true)
+}
+
 /// Rows that point nowhere. A warning at most: SQLite enforces foreign keys only where the application asks for it.
 pub(crate) fn foreign_keys(connection: &Connection) -> Vec<String> {
     let read = || -> rusqlite::Result<Vec<String>> {

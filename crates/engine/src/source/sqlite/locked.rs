@@ -1,5 +1,5 @@
-//! Copies a database in rollback mode as the file it is, while SQLite's own shared lock keeps writers from it: no page is
-//! taken apart, and file systems that can share blocks copy none.
+//! Locks a database in rollback mode so that it can be copied as the file it is: SQLite's own shared lock keeps writers from
+//! it. No page is taken apart, and file systems that can share blocks copy none.
 //!
 //! Writers wait for a third of the time that SQLite's backup API would need.
 
@@ -15,36 +15,32 @@ use std::time::{Duration, Instant};
 
 /// What became of it.
 pub(super) enum Attempt {
-    Copied,
+    /// Until the connection is closed, the file is the database and nobody writes it.
+    Locked,
     /// The file alone is not the database: in WAL mode the newest pages are not in it, or another took its place.
     NotTheFile,
     /// The lock could not be had in time.
-    Locked,
+    Busy,
     Refused(rusqlite::Error),
 }
 
-/// Copies `live` to `copy`, which must not exist. `raw` is the same file as `source`, opened before it, and has to be closed
-/// after it: closing gives up the lock.
-pub(super) fn copy(live: &Path, source: &Connection, raw: &File, copy: &Path, timeout: Duration) -> Result<Attempt> {
-    match lock(source, timeout) {
+/// Locks `live`. `raw` is the same file as `source`, opened before it, and has to be closed after it: closing gives up the
+/// lock.
+pub(super) fn lock(live: &Path, source: &Connection, raw: &File, timeout: Duration) -> Result<Attempt> {
+    match share(source, timeout) {
         Ok(true) => {}
-        Ok(false) => return Ok(Attempt::Locked),
+        Ok(false) => return Ok(Attempt::Busy),
         Err(cause) => return Ok(Attempt::Refused(cause)),
     }
-    let copying = |cause| Error::io(format_args!("copying a database to {}", copy.display()), cause);
+    let looking = |cause| Error::io(format_args!("looking at {}", live.display()), cause);
     // Under the lock nobody changes the mode. And the lock is on this file: whoever had replaced it between both openings
     // would be seen.
-    if !is_at(raw, live).map_err(copying)? || !is_in_rollback_mode(raw).map_err(copying)? {
-        return Ok(Attempt::NotTheFile);
-    }
-    // On Linux this is copy_file_range(2): blocks are shared where the file system can, and copied by the kernel where not.
-    // Two threads would be a third faster, and take half as much again: each waits for the target's lock.
-    io::copy(&mut { raw }, &mut File::create_new(copy).map_err(copying)?).map_err(copying)?;
-    Ok(Attempt::Copied)
+    let is_file = is_at(raw, live).map_err(looking)? && is_in_rollback_mode(raw).map_err(looking)?;
+    Ok(if is_file { Attempt::Locked } else { Attempt::NotTheFile })
 }
 
 /// Takes the shared lock until the connection is closed; `false` when that took too long.
-fn lock(source: &Connection, timeout: Duration) -> rusqlite::Result<bool> {
+fn share(source: &Connection, timeout: Duration) -> rusqlite::Result<bool> {
     source.busy_timeout(LOCK_ATTEMPT)?;
     source.execute_batch("BEGIN")?;
     let deadline = Instant::now() + timeout;
@@ -83,17 +79,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_replaced_meanwhile_is_not_copied_as_a_file() {
+    fn a_file_that_was_replaced_meanwhile_is_not_the_one_that_is_locked() {
         let folder = tempfile::tempdir().unwrap();
-        let [live, other, target] = ["live.db", "other.db", "copy.db"].map(|name| folder.path().join(name));
+        let [live, other] = ["live.db", "other.db"].map(|name| folder.path().join(name));
         for path in [&live, &other] {
             Connection::open(path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
         }
         let raw = File::open(&live).unwrap();
-        let attempt = || copy(&live, &Connection::open(&live).unwrap(), &raw, &target, Duration::ZERO).unwrap();
-        assert!(matches!(attempt(), Attempt::Copied) && target.exists());
-        std::fs::remove_file(&target).unwrap();
+        let attempt = || lock(&live, &Connection::open(&live).unwrap(), &raw, Duration::ZERO).unwrap();
+        assert!(matches!(attempt(), Attempt::Locked));
         std::fs::rename(&other, &live).unwrap();
-        assert!(matches!(attempt(), Attempt::NotTheFile) && !target.exists());
+        assert!(matches!(attempt(), Attempt::NotTheFile));
     }
 }

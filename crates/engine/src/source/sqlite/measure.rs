@@ -1,4 +1,4 @@
-//! The figures of a SQLite file that nobody writes: the same code for the copy that is backed up and for what a restore made.
+//! The figures of a SQLite file that nobody writes: the same code for the view that is backed up and for what a restore made.
 //!
 //! Two threads share the work. Large tables are cut by row id; the parts of a table's hash add up. Rows are read from their
 //! pages where that can be done (see `pages`), and through SQLite where not: what they come to is the same. Indexes are set
@@ -8,10 +8,11 @@ use super::collations;
 use super::indexes::{Balance, PlainIndex, Weigher, plain_indexes};
 use super::integrity::{self, Findings, Reach};
 use super::open::open_immutable;
-use super::pages::{self, PageFile, PlainTable};
+use super::pages::{self, PageFile, Places, PlainTable, Tree};
 use super::rows::{Encoding, Rows};
 use super::rules::Rule;
 use super::schema::{self, Facts, Object, TableShape};
+use super::view::View;
 use crate::export::ValueRef;
 use crate::hash::{HashKey, SetHasher};
 use crate::manifest::{DatabaseFigures, TableFigures};
@@ -19,9 +20,11 @@ use crate::{Error, Result};
 use foldhash::quality::RandomState;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vault::Progress;
 
@@ -45,39 +48,111 @@ pub(crate) struct Measured {
     pub(crate) asked: Vec<String>,
 }
 
+/// What a database says of itself, before anything is read.
+pub(crate) struct Prelude {
+    objects: Vec<Object>,
+    facts: Facts,
+    tables: Vec<Table>,
+    work: VecDeque<Work>,
+    /// `None` where there are virtual tables, whose modules SQLite asks.
+    trees: Option<Vec<Tree>>,
+}
+
+impl Prelude {
+    /// `journal_mode` is what the header of the file asks for. What is wrong is said of `original`.
+    pub(super) fn read(connection: &Connection, original: &Path, journal_mode: &'static str) -> Result<Self> {
+        let objects = schema::objects(connection, original)?;
+        let facts = schema::facts(connection, original, journal_mode)?;
+        let encoding = Encoding::from_pragma(&facts.encoding);
+        let tables = objects.iter().filter(|object| object.is_table());
+        let tables = tables.map(|object| Table::new(connection, original, object, &objects, encoding));
+        let tables = tables.collect::<Result<Vec<_>>>()?;
+        let (work, trees) = (plan(connection, &tables), trees(&objects, &tables));
+        Ok(Self { objects, facts, tables, work, trees })
+    }
+
+    /// Whether there are rows that are read through SQLite, for which nobody should be kept waiting.
+    pub(super) fn needs_copy(&self) -> bool {
+        self.tables.iter().any(|table| table.plain.is_none())
+    }
+
+    pub(super) fn page_size_bytes(&self) -> u32 {
+        u32::try_from(self.facts.page_size).unwrap_or_default()
+    }
+}
+
 /// Checks the file and counts and hashes everything in it. What is wrong with it is said of `original`: a copy is damaged
 /// when its original is.
 pub(crate) fn measure(path: &Path, original: &Path, hash_key: HashKey, progress: &dyn Progress) -> Result<Measured> {
-    let connection = open_immutable(path)?;
-    let objects = schema::objects(&connection, original)?;
-    let facts = schema::facts(&connection, path)?;
-    let encoding = Encoding::from_pragma(&facts.encoding);
-    let tables = objects.iter().filter(|object| object.is_table());
-    let tables = tables.map(|object| Table::new(&connection, original, object, &objects, encoding));
-    let tables = tables.collect::<Result<Vec<_>>>()?;
+    let prelude = Prelude::read(&open_immutable(path)?, original, schema::journal_mode(path)?)?;
+    measure_subject(Subject::File(path), &prelude, original, hash_key, progress)
+}
+
+/// The same for a view.
+pub(super) fn measure_view(
+    view: &View,
+    prelude: &Prelude,
+    original: &Path,
+    hash_key: HashKey,
+    progress: &dyn Progress,
+) -> Result<Measured> {
+    measure_subject(Subject::View(view), prelude, original, hash_key, progress)
+}
+
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    File(&'a Path),
+    View(&'a View),
+}
+
+impl<'a> Subject<'a> {
+    fn pages(self) -> Option<PageFile> {
+        match self {
+            Self::File(path) => PageFile::open(path),
+            Self::View(view) => view.pages(),
+        }
+    }
+
+    /// A file that SQLite may open, which may have to be made first.
+    fn path(self) -> Result<&'a Path> {
+        match self {
+            Self::File(path) => Ok(path),
+            Self::View(view) => view.copied(),
+        }
+    }
+}
+
+fn measure_subject(
+    subject: Subject<'_>,
+    prelude: &Prelude,
+    original: &Path,
+    hash_key: HashKey,
+    progress: &dyn Progress,
+) -> Result<Measured> {
     let shared = Shared {
-        path,
+        subject,
+        prelude,
         original,
-        encoding,
+        encoding: Encoding::from_pragma(&prelude.facts.encoding),
         progress,
         hash_key,
         index_key: RandomState::default(),
-        trees: trees(&objects, &tables),
-        queue: Mutex::new(plan(&connection, &tables)),
-        tallies: tables.iter().map(|table| Mutex::new(Tally::new(table, hash_key))).collect(),
+        places: subject.pages().and_then(|file| Places::new(&file)),
+        is_structure_known: AtomicBool::new(false),
+        queue: Mutex::new(prelude.work.clone()),
+        tallies: prelude.tables.iter().map(|table| Mutex::new(Tally::new(table, hash_key))).collect(),
         findings: Mutex::new(Findings::default()),
         asked: Mutex::new(Vec::new()),
-        tables,
     };
     std::thread::scope(|scope| {
-        let workers = (0..THREADS).map(|_| scope.spawn(|| shared.work())).collect::<Vec<_>>();
+        let workers = (0..THREADS).map(|_| scope.spawn(|| Worker::new(&shared).work())).collect::<Vec<_>>();
         workers.into_iter().try_for_each(|worker| {
             worker.join().unwrap_or_else(|_| Err(Error::internal("measuring a database ended abruptly")))
         })
     })?;
-    shared.settle(&connection)?;
-    drop(connection);
-    Ok(shared.into_measured(&objects, &facts))
+    Worker::new(&shared).settle()?;
+    Ok(shared.into_measured())
 }
 
 /// A table, and what of it can be read past SQLite.
@@ -135,6 +210,7 @@ impl Tally {
 }
 
 /// One thing to do.
+#[derive(Clone, Copy)]
 enum Work {
     /// How the pages hang together.
     Structure,
@@ -169,17 +245,26 @@ fn plan(connection: &Connection, tables: &[Table]) -> VecDeque<Work> {
         let indexes = table.indexes.as_ref().map_or(0, Vec::len);
         queue.extend((0..indexes).map(|index| Work::Entries { table: at, index }));
     }
-    queue.push_back(Work::ForeignKeys);
+    if integrity::has_foreign_keys(connection) {
+        queue.push_back(Work::ForeignKeys);
+    }
     queue
 }
 
-/// The roots of all b-trees; `None` where there are virtual tables, whose modules SQLite asks.
-fn trees(objects: &[Object], tables: &[Table]) -> Option<Vec<(u32, bool)>> {
-    let has_rowids = |root| tables.iter().any(|table| table.root == root && !table.shape.without_rowid);
-    let roots = objects.iter().map(|object| object.root).filter(|&root| root != 0);
-    let trees = roots.map(|root| Some((u32::try_from(root).ok()?, has_rowids(root))));
+/// All b-trees; `None` where there are virtual tables, whose modules SQLite asks.
+fn trees(objects: &[Object], tables: &[Table]) -> Option<Vec<Tree>> {
+    let tree = |root| {
+        let table = tables.iter().find(|table| table.root == root);
+        Some(Tree {
+            root: u32::try_from(root).ok()?,
+            is_table: table.is_some_and(|table| !table.shape.without_rowid),
+            leaves_with_rows: table.is_some_and(|table| table.plain.is_some()),
+        })
+    };
+    let trees = objects.iter().map(|object| object.root).filter(|&root| root != 0).map(tree);
     // The schema's own is the first page.
-    let trees = std::iter::once(Some((1, true))).chain(trees);
+    let schema = Tree { root: 1, is_table: true, leaves_with_rows: false };
+    let trees = std::iter::once(Some(schema)).chain(trees);
     if objects.iter().any(Object::is_virtual_table) { None } else { trees.collect() }
 }
 
@@ -206,16 +291,17 @@ fn pieces(low: i64, high: i64) -> impl Iterator<Item = (i64, i64)> {
 
 /// What the threads share.
 struct Shared<'a> {
-    path: &'a Path,
+    subject: Subject<'a>,
+    prelude: &'a Prelude,
     original: &'a Path,
     encoding: Encoding,
     progress: &'a dyn Progress,
     hash_key: HashKey,
     /// Of this run alone: what entries come to is not kept.
     index_key: RandomState,
-    tables: Vec<Table>,
-    /// Every b-tree, and whether it is one with row ids. `None`: there is more than b-trees.
-    trees: Option<Vec<(u32, bool)>>,
+    places: Option<Places>,
+    /// Otherwise the rows' pages tell what is left to be found out about the structure.
+    is_structure_known: AtomicBool,
     queue: Mutex<VecDeque<Work>>,
     tallies: Vec<Mutex<Tally>>,
     findings: Mutex<Findings>,
@@ -226,103 +312,134 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared<'_> {
+/// One of the threads.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    pages: Option<PageFile>,
+    connection: OnceCell<Connection>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared<'a>) -> Self {
+        Self { shared, pages: shared.subject.pages(), connection: OnceCell::new() }
+    }
+
+    /// Opened when it is needed: a view may have to become a copy for it.
+    fn connection(&self) -> Result<&Connection> {
+        if self.connection.get().is_none() {
+            // Set once, by this thread.
+            let _ = self.connection.set(open_immutable(self.shared.subject.path()?)?);
+        }
+        self.connection.get().ok_or_else(|| Error::internal("a connection is gone"))
+    }
+
+    /// Where the database lies, if nobody waits for it.
+    fn ask_sqlite<T>(&self, question: impl Fn(&Connection) -> Result<T>) -> Result<T> {
+        let in_place = match self.shared.subject {
+            Subject::View(view) => view.in_place(&question),
+            Subject::File(_) => None,
+        };
+        in_place.unwrap_or_else(|| question(self.connection()?))
+    }
+
     fn work(&self) -> Result<()> {
-        let connection = open_immutable(self.path)?;
-        let pages = PageFile::open(self.path);
         loop {
-            let work = lock(&self.queue).pop_front();
+            let work = lock(&self.shared.queue).pop_front();
             let done = match work {
                 None => return Ok(()),
-                Some(Work::Structure) => self.check_structure(&connection, pages.as_ref()),
-                Some(Work::CheckTable { table, reach }) => self.check_table(&connection, table, reach),
-                Some(Work::ForeignKeys) => {
-                    let warnings = integrity::foreign_keys(&connection);
-                    lock(&self.findings).warnings.extend(warnings);
-                    Ok(())
-                }
-                Some(Work::Rows { table, between }) => self.hash_rows(&connection, pages.as_ref(), table, between),
-                Some(Work::Entries { table, index }) => self.weigh_entries(pages.as_ref(), table, index),
+                Some(Work::Structure) => self.check_structure(),
+                Some(Work::CheckTable { table, reach }) => self.check_table(table, reach),
+                Some(Work::ForeignKeys) => self.check_foreign_keys(),
+                Some(Work::Rows { table, between }) => self.hash_rows(table, between),
+                Some(Work::Entries { table, index }) => self.weigh_entries(table, index),
             };
             if done.is_err() {
-                lock(&self.queue).clear();
+                lock(&self.shared.queue).clear();
                 return done;
             }
         }
     }
 
-    fn check_structure(&self, connection: &Connection, pages: Option<&PageFile>) -> Result<()> {
-        let is_sound = match (pages, &self.trees) {
-            (Some(pages), Some(trees)) => pages::is_sound(pages, trees),
+    fn check_structure(&self) -> Result<()> {
+        let is_sound = match (&self.pages, &self.shared.prelude.trees, &self.shared.places) {
+            (Some(pages), Some(trees), Some(places)) => pages::is_sound(pages, trees, places),
             _ => false,
         };
-        if is_sound { Ok(()) } else { self.check_all(connection) }
+        self.shared.is_structure_known.store(!is_sound, Ordering::Relaxed);
+        if is_sound { Ok(()) } else { self.check_all() }
     }
 
-    fn check_all(&self, connection: &Connection) -> Result<()> {
-        lock(&self.asked).push(String::new());
-        let shapes = self.tables.iter().map(|table| &table.shape);
-        let (found, reach) = integrity::check(connection, self.original, shapes)?;
-        lock(&self.findings).join(found);
+    fn check_all(&self) -> Result<()> {
+        lock(&self.shared.asked).push(String::new());
+        let shapes = self.shared.prelude.tables.iter().map(|table| &table.shape);
+        let (found, reach) =
+            self.ask_sqlite(|connection| integrity::check(connection, self.shared.original, shapes.clone()))?;
+        lock(&self.shared.findings).join(found);
         if reach == Reach::Everything {
-            self.tallies.iter().for_each(|tally| lock(tally).is_asked = true);
+            self.shared.tallies.iter().for_each(|tally| lock(tally).is_asked = true);
         }
         Ok(())
     }
 
-    fn check_table(&self, connection: &Connection, table: usize, reach: Reach) -> Result<()> {
-        let name = &self.tables[table].shape.name;
-        lock(&self.asked).push(name.clone());
-        let found = integrity::check_table(connection, self.original, name, reach)?;
-        lock(&self.findings).join(found);
+    fn check_table(&self, table: usize, reach: Reach) -> Result<()> {
+        let name = &self.shared.prelude.tables[table].shape.name;
+        lock(&self.shared.asked).push(name.clone());
+        let original = self.shared.original;
+        let found = self.ask_sqlite(|connection| integrity::check_table(connection, original, name, reach))?;
+        lock(&self.shared.findings).join(found);
+        Ok(())
+    }
+
+    fn check_foreign_keys(&self) -> Result<()> {
+        let warnings = self.ask_sqlite(|connection| Ok(integrity::foreign_keys(connection)))?;
+        lock(&self.shared.findings).warnings.extend(warnings);
         Ok(())
     }
 
     /// Leaves a table to SQLite after all: something in it was not known, or broke a rule.
     fn ask(&self, table: usize, tally: &mut Tally) {
         if !std::mem::replace(&mut tally.is_asked, true) {
-            lock(&self.queue).push_front(Work::CheckTable { table, reach: Reach::Everything });
+            lock(&self.shared.queue).push_front(Work::CheckTable { table, reach: Reach::Everything });
         }
     }
 
-    /// What was found out of balance, SQLite has the last word on.
-    fn settle(&self, connection: &Connection) -> Result<()> {
-        for (at, tally) in self.tallies.iter().enumerate() {
+    /// What was found out of place or balance, SQLite has the last word on.
+    fn settle(&self) -> Result<()> {
+        let is_structure_known = self.shared.is_structure_known.load(Ordering::Relaxed);
+        if !is_structure_known && !self.shared.places.as_ref().is_some_and(Places::are_all_taken) {
+            self.check_all()?;
+        }
+        for (at, tally) in self.shared.tallies.iter().enumerate() {
             let tally = lock(tally);
             if !tally.is_asked && !tally.balances.iter().all(|balance| balance.is_even()) {
-                self.check_table(connection, at, Reach::Everything)?;
+                self.check_table(at, Reach::Everything)?;
             }
         }
         Ok(())
     }
 
-    fn hash_rows(
-        &self,
-        connection: &Connection,
-        pages: Option<&PageFile>,
-        table: usize,
-        between: Option<(i64, i64)>,
-    ) -> Result<()> {
-        let found = &self.tables[table];
-        let mut rows = RowHasher::new(self, found.indexes.as_deref().unwrap_or_default(), &found.rules);
-        let known = match (pages, &self.tables[table].plain) {
-            (Some(pages), Some(plain)) => {
+    fn hash_rows(&self, table: usize, between: Option<(i64, i64)>) -> Result<()> {
+        let shared = self.shared;
+        let found = &shared.prelude.tables[table];
+        let mut rows = RowHasher::new(shared, found.indexes.as_deref().unwrap_or_default(), &found.rules);
+        let known = match (&self.pages, &shared.places, &found.plain) {
+            (Some(pages), Some(places), Some(plain)) => {
                 let all = between.unwrap_or((i64::MIN, i64::MAX));
-                pages::rows(pages, plain, all, |values| rows.add(values))?
+                pages::rows(pages, plain, all, places, |values| rows.add(values))?
             }
             _ => false,
         };
         if !known {
-            rows = RowHasher::new(self, &[], &[]);
-            let shape = &self.tables[table].shape;
-            let scanner = collations::scanner(connection, self.path, shape)?;
-            Rows::new(self.original, shape, self.encoding).for_each(
+            rows = RowHasher::new(shared, &[], &[]);
+            let connection = self.connection()?;
+            let scanner = collations::scanner(connection, shared.subject.path()?, &found.shape)?;
+            Rows::new(shared.original, &found.shape, shared.encoding).for_each(
                 scanner.as_ref().unwrap_or(connection),
                 between,
                 |values| rows.add(values),
             )?;
         }
-        let mut tally = lock(&self.tallies[table]);
+        let mut tally = lock(&shared.tallies[table]);
         tally.hasher.join(&rows.hasher);
         tally.balances.iter_mut().zip(rows.balances).for_each(|(sum, part)| sum.join(part));
         if !known || rows.broke_rule {
@@ -331,25 +448,31 @@ impl Shared<'_> {
         Ok(())
     }
 
-    fn weigh_entries(&self, pages: Option<&PageFile>, table: usize, index: usize) -> Result<()> {
-        let plain = self.tables[table].indexes.as_ref().and_then(|indexes| indexes.get(index));
-        let balance = match (pages, plain) {
-            (Some(pages), Some(plain)) => Weigher::new(&self.index_key).take_entries(pages, plain, self.progress)?,
+    fn weigh_entries(&self, table: usize, index: usize) -> Result<()> {
+        let shared = self.shared;
+        let plain = shared.prelude.tables[table].indexes.as_ref().and_then(|indexes| indexes.get(index));
+        let balance = match (&self.pages, plain) {
+            (Some(pages), Some(plain)) => {
+                Weigher::new(&shared.index_key).take_entries(pages, plain, shared.progress)?
+            }
             _ => None,
         };
-        let mut tally = lock(&self.tallies[table]);
+        let mut tally = lock(&shared.tallies[table]);
         match balance {
             Some(balance) => tally.balances[index].join(balance),
             None => self.ask(table, &mut tally),
         }
         Ok(())
     }
+}
 
-    fn into_measured(self, objects: &[Object], facts: &Facts) -> Measured {
+impl Shared<'_> {
+    fn into_measured(self) -> Measured {
+        let Prelude { objects, facts, tables, .. } = self.prelude;
         let tallies = self.tallies.into_iter().map(|tally| tally.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let tables = self.tables.into_iter().zip(tallies).map(|(table, tally)| TableFigures {
+        let tables = tables.iter().zip(tallies).map(|(table, tally)| TableFigures {
             schema: None,
-            name: table.shape.name,
+            name: table.shape.name.clone(),
             rows: tally.hasher.count(),
             content_hash: Some(tally.hasher.finish()),
         });
@@ -424,9 +547,14 @@ impl<'a> RowHasher<'a> {
 
 /// The canonical encoding of a value: its storage class, its length where it has one, its bytes.
 pub(super) fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
+    // In one piece: there are many values, and most are short.
+    let number = |tag: u8, number: u64| {
+        let mut tagged = [tag; 9];
+        tagged[1..].copy_from_slice(&number.to_le_bytes());
+        tagged
+    };
     let mut bytes = |tag: u8, bytes: &[u8]| {
-        out.push(tag);
-        out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        out.extend_from_slice(&number(tag, bytes.len() as u64));
         out.extend_from_slice(bytes);
     };
     match value {
@@ -434,14 +562,8 @@ pub(super) fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Text(text) => bytes(b'T', text.as_bytes()),
         ValueRef::RawText(raw) => bytes(b'T', raw),
         ValueRef::Blob(blob) => bytes(b'B', blob),
-        ValueRef::Real(x) => {
-            out.push(b'R');
-            out.extend_from_slice(&x.to_bits().to_le_bytes());
-        }
-        ValueRef::Integer(n) => {
-            out.push(b'I');
-            out.extend_from_slice(&n.to_le_bytes());
-        }
+        ValueRef::Real(x) => out.extend_from_slice(&number(b'R', x.to_bits())),
+        ValueRef::Integer(n) => out.extend_from_slice(&number(b'I', n.cast_unsigned())),
         // SQLite has none of these.
         ValueRef::Unsigned(_) | ValueRef::Decimal(_) | ValueRef::Bool(_) => {}
     }

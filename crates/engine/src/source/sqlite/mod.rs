@@ -1,8 +1,9 @@
 //! Reads `sqlite` components.
 //!
-//! `capture` takes a consistent private copy; everything else happens on that copy: the check of its integrity, the figures
-//! and the export, side by side. So the application is disturbed for the time of one copy and no longer, and the figures
-//! are those of exactly the bytes that are stored. The price is room for a second database in the scratch folder.
+//! `capture` takes a consistent view: a private copy, or the application's file under its lock as long as nobody waits for
+//! that. Everything else happens on the view: the check of its integrity, the figures and the export, side by side. So the
+//! application is disturbed for the time of one copy and no longer, and the figures are those of exactly the bytes that are
+//! stored. The price is room for a second database in the scratch folder.
 //!
 //! Exports: `native` is the copy itself, pages in their places; `json` is the document of
 //! [`export::json`](crate::export::json).
@@ -23,6 +24,7 @@ mod rows;
 mod rules;
 pub(crate) mod schema;
 pub(crate) mod turn;
+mod view;
 
 pub use export::write_document;
 #[doc(hidden)]
@@ -35,34 +37,35 @@ use crate::manifest::{ComponentKind, ComponentManifest, Export, Figures, State};
 use crate::{Error, ErrorKind, Result};
 use export::JsonContent;
 use image::{Image, ImageReader};
-use measure::Measured;
-use std::fs::{self, File};
+use measure::{Measured, Prelude};
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use vault::{Chunking, Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Timestamp};
+use view::View;
 
 /// A SQLite database as a component.
 pub struct SqliteSource {
     name: String,
     settings: SqliteSettings,
     captured: Option<Captured>,
-    /// Removes the copy: a large file takes its time.
-    removing: Option<JoinHandle<Result<()>>>,
+    /// Gives up the lock or removes the copy: a large file takes its time.
+    leaving: Option<JoinHandle<()>>,
 }
 
 struct Captured {
-    copy: PathBuf,
+    view: View,
+    prelude: Prelude,
     metadata: Metadata,
-    page_size: u32,
 }
 
 impl SqliteSource {
     /// A source of this name. Nothing is opened yet.
     pub fn new(name: impl Into<String>, settings: SqliteSettings) -> Self {
-        Self { name: name.into(), settings, captured: None, removing: None }
+        Self { name: name.into(), settings, captured: None, leaving: None }
     }
 
     /// Bytes, and what they come to.
@@ -72,18 +75,16 @@ impl SqliteSource {
         captured: &Captured,
         writer: &mut dyn EntryWriter,
     ) -> Result<(u64, Option<Image>)> {
-        let doing = || format!("reading the copy of {}", self.settings.path.display());
-        let file = File::open(&captured.copy).map_err(|cause| Error::io(doing(), cause))?;
-        let size = file.metadata().map_err(|cause| Error::io(doing(), cause))?.len();
+        let size = captured.view.size_bytes();
         let file_name = self.settings.path.file_name().unwrap_or_default();
         let entry = Entry {
             path: EntryPath::new(file_name.as_bytes())?,
             kind: EntryKind::File { size_bytes: Some(size) },
             metadata: captured.metadata.clone(),
         };
-        let mut image = ImageReader::new(file, context.hash_key);
-        let mut content =
-            Hinted { content: &mut image, chunking: Chunking::Pages { page_size_bytes: captured.page_size } };
+        let mut image = ImageReader::new(captured.view.reader(), context.hash_key);
+        let chunking = Chunking::Pages { page_size_bytes: captured.prelude.page_size_bytes() };
+        let mut content = Hinted { content: &mut image, chunking };
         let bytes = stored(writer.write(&entry, Some(&mut content))?, Some(size))?;
         Ok((bytes, Some(image.image())))
     }
@@ -95,7 +96,7 @@ impl SqliteSource {
             nanoseconds: context.started_at.subsec_nanosecond().unsigned_abs(),
         };
         let entry = Entry::generated(path, None, modified);
-        let mut content = JsonContent::new(&captured.copy, &self.name);
+        let mut content = JsonContent::new(captured.view.copied()?, &self.name);
         let mut hinted = Hinted { content: &mut content, chunking: Chunking::Rows };
         let outcome = writer.write(&entry, Some(&mut hinted));
         // The export's own failure says more than what the writer makes of it.
@@ -122,19 +123,25 @@ impl Source for SqliteSource {
         let metadata = entry_metadata(&live, context).map_err(within)?;
         let copy = context.scratch.join(format!("{}.sqlite", hex::encode(&self.name)));
         let timeout = Duration::from_millis(self.settings.busy_timeout_ms.unwrap_or(open::BUSY_TIMEOUT_MS));
-        context.progress.phase(&format!("copying {}", self.name), fs::metadata(&live).ok().map(|found| found.len()));
-        capture::capture(&live, &copy, timeout).map_err(within)?;
-        let page_size = page_size(&copy).map_err(within)?;
-        self.captured = Some(Captured { copy, metadata, page_size });
+        context.progress.phase(&format!("capturing {}", self.name), fs::metadata(&live).ok().map(|found| found.len()));
+        let (view, prelude) = capture::capture(&live, &copy, timeout).map_err(within)?;
+        self.captured = Some(Captured { view, prelude, metadata });
         Ok(())
     }
 
     fn read(&mut self, context: &Context<'_>, writer: &mut dyn EntryWriter) -> Result<ComponentManifest> {
         let captured = self.captured.take().ok_or_else(|| Error::internal("read before capture"))?;
         let export = self.settings.export.unwrap_or(Export::Native);
+        // A damaged database, or a copy that failed, explains a failed export, not the other way round.
+        let within = |error: Error| error.within(format_args!("component {}", self.name));
+        if export == Export::Json {
+            captured.view.copied().map_err(within)?;
+        }
         let (written, measured) = std::thread::scope(|scope| {
-            let measuring = scope
-                .spawn(|| measure::measure(&captured.copy, &self.settings.path, context.hash_key, context.progress));
+            let measuring = scope.spawn(|| {
+                let Captured { view, prelude, .. } = &captured;
+                measure::measure_view(view, prelude, &self.settings.path, context.hash_key, context.progress)
+            });
             let written = match export {
                 Export::Native => self.write_native(context, &captured, writer),
                 Export::Json => self.write_json(context, &captured, writer).map(|bytes| (bytes, None)),
@@ -142,8 +149,6 @@ impl Source for SqliteSource {
             let abrupt = |_| Err(Error::internal("measuring the database ended abruptly"));
             (written, measuring.join().unwrap_or_else(abrupt))
         });
-        // A damaged database explains a failed export, not the other way round.
-        let within = |error: Error| error.within(format_args!("component {}", self.name));
         let Measured { mut figures, mut findings, asked } = measured.map_err(within)?;
         tracing::debug!(component = self.name, tables = ?asked, "checked by SQLite itself");
         let (bytes, image) = written.map_err(within)?;
@@ -151,7 +156,7 @@ impl Source for SqliteSource {
         figures.image_seal =
             sealed.map_err(|cause| Error::internal(format!("writing a database's figures: {cause}")))?;
         if export == Export::Json
-            && let Err(error) = export::try_definitions(&captured.copy)
+            && let Err(error) = export::try_definitions(captured.view.copied()?)
         {
             findings.json_obstacles.push(error.message().to_owned());
         }
@@ -159,7 +164,7 @@ impl Source for SqliteSource {
             return Err(within(not_for_json(&findings.json_obstacles)));
         }
         // The next component may need the room.
-        self.removing = Some(std::thread::spawn(move || capture::remove(&captured.copy)));
+        self.leaving = Some(std::thread::spawn(move || drop(captured)));
         findings.warnings.iter().for_each(|warning| context.progress.warning(warning));
         Ok(ComponentManifest {
             name: self.name.clone(),
@@ -175,11 +180,9 @@ impl Source for SqliteSource {
 }
 
 impl Drop for SqliteSource {
-    /// What could not be removed goes with the run's temporary folder.
+    /// The copy is gone before the run's temporary folder is.
     fn drop(&mut self) {
-        if let Some(Ok(Err(error))) = self.removing.take().map(JoinHandle::join) {
-            tracing::warn!(component = self.name, %error, "a copy was left for later");
-        }
+        let _ = self.leaving.take().map(JoinHandle::join);
     }
 }
 
@@ -189,12 +192,6 @@ fn not_for_json(obstacles: &[String]) -> Error {
         format!("the database cannot be put back from JSON: {}", obstacles.join("; ")),
         "Back it up with `export = \"native\"` in a tar archive or a repository, or correct the rows named.",
     )
-}
-
-/// Of a file that nobody writes.
-fn page_size(copy: &Path) -> Result<u32> {
-    let size = open::open_immutable(copy)?.query_row("PRAGMA page_size", [], |row| row.get(0));
-    size.map_err(|cause| open::explain(copy, cause))
 }
 
 /// Follows symbolic links: SQLite keeps its journals beside the real file.

@@ -11,15 +11,17 @@ mod structure;
 mod table;
 
 pub(super) use index::entries;
-pub(super) use structure::is_sound;
+pub(super) use structure::{Places, Tree, is_sound};
 pub(super) use table::{PlainTable, rows};
 
 use super::record::Column;
 use crate::Error;
 use crate::export::ValueRef;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages are read so many bytes at a time: leaves mostly follow each other.
 const WINDOW_BYTES: usize = 64 * 1024;
@@ -27,9 +29,26 @@ const WINDOW_BYTES: usize = 64 * 1024;
 /// Deeper than any tree: 2^31 pages of 512 bytes make ten levels.
 const DEPTH_MAX: u32 = 20;
 
+/// What pages are read from.
+pub(super) trait ReadAt: Send + Sync {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    fn size_bytes(&self) -> io::Result<u64>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, bytes, offset)
+    }
+
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
 /// The file, and how it is divided.
 pub(super) struct PageFile {
-    file: File,
+    file: Arc<dyn ReadAt>,
     page_bytes: usize,
     /// A page without what extensions keep at its end.
     usable_bytes: usize,
@@ -39,25 +58,49 @@ pub(super) struct PageFile {
 impl PageFile {
     /// `None` where the header does not say what it must.
     pub(super) fn open(path: &Path) -> Option<Self> {
-        Self::new(File::open(path).ok()?)
+        Self::new(Arc::new(File::open(path).ok()?))
     }
 
-    fn new(file: File) -> Option<Self> {
+    pub(super) fn new(file: Arc<dyn ReadAt>) -> Option<Self> {
         let mut header = [0; 100];
-        file.read_exact_at(&mut header, 0).ok()?;
+        read_exact(&*file, &mut header, 0)?;
         let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
             1 => 65536,
             bytes => usize::from(bytes),
         };
         let usable_bytes = page_bytes.checked_sub(usize::from(header[20]))?;
         let is_valid = header.starts_with(b"SQLite format 3\0") && page_bytes >= 512 && usable_bytes >= 480;
-        let size_bytes = file.metadata().ok()?.len();
+        let size_bytes = file.size_bytes().ok()?;
         is_valid.then_some(Self { file, page_bytes, usable_bytes, size_bytes })
     }
 
     fn pages(&self) -> u64 {
         self.size_bytes / self.page_bytes as u64
     }
+
+    fn read_exact(&self, bytes: &mut [u8], offset: u64) -> Option<()> {
+        read_exact(&*self.file, bytes, offset)
+    }
+
+    /// What kind of page lies first below another.
+    fn first_child_kind(&self, page: &Page<'_>) -> Option<Kind> {
+        let first = if page.cells()? > 0 { page.interior_cell(0)?.0 } else { page.last_child()? };
+        let mut kind = [0];
+        self.read_exact(&mut kind, u64::from(first.checked_sub(1)?) * self.page_bytes as u64)?;
+        Kind::of(kind[0])
+    }
+}
+
+fn read_exact(file: &dyn ReadAt, mut bytes: &mut [u8], mut offset: u64) -> Option<()> {
+    while !bytes.is_empty() {
+        match file.read_at(bytes, offset) {
+            Ok(0) => return None,
+            Ok(read) => (bytes, offset) = (&mut bytes[read..], offset + read as u64),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(())
 }
 
 /// Why reading ended early.
@@ -93,7 +136,7 @@ impl Window {
             let left = usize::try_from(file.size_bytes.checked_sub(offset)?).unwrap_or(usize::MAX);
             self.bytes.resize(left.min(WINDOW_BYTES.max(file.page_bytes)), 0);
             self.offset = offset;
-            if file.file.read_exact_at(&mut self.bytes, offset).is_err() {
+            if file.read_exact(&mut self.bytes, offset).is_none() {
                 self.bytes.clear();
             }
         }
@@ -111,6 +154,18 @@ enum Kind {
     TableLeaf,
 }
 
+impl Kind {
+    const fn of(mark: u8) -> Option<Self> {
+        Some(match mark {
+            2 => Self::IndexInterior,
+            5 => Self::TableInterior,
+            10 => Self::IndexLeaf,
+            13 => Self::TableLeaf,
+            _ => return None,
+        })
+    }
+}
+
 /// A page of a b-tree.
 #[derive(Clone, Copy)]
 struct Page<'a> {
@@ -125,13 +180,7 @@ impl<'a> Page<'a> {
     }
 
     fn kind(&self) -> Option<Kind> {
-        Some(match self.bytes.get(self.header)? {
-            2 => Kind::IndexInterior,
-            5 => Kind::TableInterior,
-            10 => Kind::IndexLeaf,
-            13 => Kind::TableLeaf,
-            _ => return None,
-        })
+        Kind::of(*self.bytes.get(self.header)?)
     }
 
     fn cells(&self) -> Option<usize> {
@@ -213,13 +262,15 @@ pub fn fuzz(bytes: &[u8]) {
     if file.write_all_at(bytes, 0).is_err() {
         return;
     }
-    let Some(file) = PageFile::new(file) else { return };
-    is_sound(&file, &[(1, true), (2, false), (3, true)]);
+    let Some(file) = PageFile::new(Arc::new(file)) else { return };
+    let Some(places) = Places::new(&file) else { return };
+    let tree = |root, is_table| Tree { root, is_table, leaves_with_rows: root == 3 };
+    is_sound(&file, &[tree(1, true), tree(2, false), tree(3, true)], &places);
     for root in 1..=3 {
         let columns = vec![Column::AsStored, Column::Real, Column::RowId];
         let table = PlainTable { root, columns, null_defaults_from: 2, hidden_rowid: root == 2 };
         let mut value_bytes = 0;
-        let read = rows(&file, &table, (-1000, i64::MAX), |values| {
+        let read = rows(&file, &table, (-1000, i64::MAX), &places, |values| {
             values.for_each(|value| {
                 if let ValueRef::Blob(b) | ValueRef::RawText(b) = value {
                     value_bytes = b.len();
@@ -234,6 +285,7 @@ pub fn fuzz(bytes: &[u8]) {
         });
         assert!(read.is_ok());
     }
+    places.are_all_taken();
 }
 
 #[cfg(test)]

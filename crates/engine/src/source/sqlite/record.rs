@@ -18,6 +18,13 @@ pub(super) enum Column {
 
 /// A number of one to nine bytes, and what follows it.
 pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match bytes {
+        [byte, rest @ ..] if *byte < 0x80 => Some((u64::from(*byte), rest)),
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (at, &byte) in bytes.iter().take(8).enumerate() {
         value = value << 7 | u64::from(byte & 0x7f);

@@ -166,8 +166,8 @@ fn has_key_index(connection: &Connection, table: &str) -> rusqlite::Result<bool>
     connection.query_row(sql, [table], |row| row.get(0))
 }
 
-/// Facts about the database as a whole.
-pub(crate) fn facts(connection: &Connection, path: &Path) -> Result<Facts> {
+/// Facts about the database as a whole; `journal_mode` is what the file's header asks for.
+pub(crate) fn facts(connection: &Connection, path: &Path, journal_mode: &'static str) -> Result<Facts> {
     let number = |name: &str| -> Result<i64> {
         connection.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0)).map_err(|cause| explain(path, cause))
     };
@@ -179,19 +179,22 @@ pub(crate) fn facts(connection: &Connection, path: &Path) -> Result<Facts> {
             .map_err(|cause| explain(path, cause))?,
         page_size: number("page_size")?,
         auto_vacuum: number("auto_vacuum")?,
-        journal_mode: journal_mode(path)?,
+        journal_mode,
     })
 }
 
+/// The mode in which a file alone is the database, but for a journal after a crash.
+pub(crate) const ROLLBACK: &str = "rollback";
+
 /// What byte 18 of the header, the write version, asks for (<https://sqlite.org/fileformat2.html#file_format_version_numbers>).
 /// Only for files that nobody in this process holds a lock on: closing a file gives up all of its POSIX locks.
-fn journal_mode(path: &Path) -> Result<&'static str> {
+pub(crate) fn journal_mode(path: &Path) -> Result<&'static str> {
     use std::io::Read as _;
     let mut header = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(20).read_to_end(&mut header))
         .map_err(|cause| Error::io(format_args!("reading {}", path.display()), cause))?;
-    Ok(if header.get(18) == Some(&2) { "wal" } else { "rollback" })
+    Ok(if header.get(18) == Some(&2) { "wal" } else { ROLLBACK })
 }
 
 /// `"main"."name"`.

@@ -4,12 +4,13 @@
 //! has on it (fcntl(2)). SQLite guards its own handles against that, not against ours. Without turns, looking at a
 //! database's header could take the lock from under a copy that another thread is making of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// With each, how many wait for it.
+static TAKEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 static FREED: Condvar = Condvar::new();
 
 /// Ends when it is dropped. Not to be taken twice by one thread: it would wait for itself.
@@ -19,10 +20,20 @@ pub(crate) struct Turn(PathBuf);
 pub(crate) fn take(database: &Path) -> Turn {
     let name = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    while !taken.insert(name.clone()) {
+    while let Some(waiting) = taken.get_mut(&name) {
+        *waiting += 1;
         taken = FREED.wait(taken).unwrap_or_else(PoisonError::into_inner);
     }
+    taken.insert(name.clone(), 0);
     Turn(name)
+}
+
+impl Turn {
+    /// Whether another thread waits for it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.get(&self.0).is_some_and(|&waiting| waiting > 0)
+    }
 }
 
 impl Drop for Turn {

@@ -7,71 +7,153 @@
 
 use super::super::record::varint;
 use super::{DEPTH_MAX, Kind, Page, PageFile, Payload, Window};
-use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Byte that SQLite locks, and whose page it never uses.
 const LOCK_BYTE: u64 = 1 << 30;
 
-/// Whether a file with these trees, the schema's own among them, is sound. `false` also where that is not known.
-pub(in super::super) fn is_sound(file: &PageFile, trees: &[(u32, bool)]) -> bool {
-    Structure::new(file).is_some_and(|mut structure| structure.check(trees).is_some())
+/// A b-tree.
+pub(in super::super) struct Tree {
+    pub(in super::super) root: u32,
+    /// It has row ids.
+    pub(in super::super) is_table: bool,
+    /// Its leaves below the root are looked at where their rows are read: [`rows`](super::rows) reads them anyway.
+    pub(in super::super) leaves_with_rows: bool,
+}
+
+/// Which pages of a file have their place. Several threads find them.
+pub(in super::super) struct Places {
+    pages: u32,
+    /// The page of the byte that SQLite locks.
+    lock_page: u32,
+    /// A bit for each page.
+    taken: Vec<AtomicU64>,
+    /// Leaves that were passed over, less those that were looked at with their rows.
+    leaves_left: AtomicI64,
+}
+
+impl Places {
+    /// `None` for a file of more pages than SQLite can have.
+    pub(in super::super) fn new(file: &PageFile) -> Option<Self> {
+        let pages = u32::try_from(file.pages()).ok()?;
+        Some(Self {
+            pages,
+            lock_page: (LOCK_BYTE / file.page_bytes as u64 + 1) as u32,
+            taken: (0..=pages / 64).map(|_| AtomicU64::new(0)).collect(),
+            leaves_left: AtomicI64::new(0),
+        })
+    }
+
+    /// Each page once.
+    fn take(&self, page: u32) -> Option<()> {
+        if page == 0 || page > self.pages {
+            return None;
+        }
+        let bit = 1 << (page % 64);
+        let before = self.taken.get(page as usize / 64)?.fetch_or(bit, Ordering::Relaxed);
+        (before & bit == 0).then_some(())
+    }
+
+    /// Whether every page is in use, and every leaf was looked at.
+    pub(in super::super) fn are_all_taken(&self) -> bool {
+        let is_taken = |page: u32| {
+            let word = self.taken.get(page as usize / 64);
+            word.is_some_and(|word| word.load(Ordering::Relaxed) >> (page % 64) & 1 == 1)
+        };
+        let is_right = |page| is_taken(page) != (page == self.lock_page);
+        self.leaves_left.load(Ordering::Relaxed) == 0 && (1..=self.pages).all(is_right)
+    }
+
+    /// Follows an overflow chain, which has to end where the record does.
+    fn take_chain(&self, file: &PageFile, window: &mut Window, (first, pages): (u32, u64)) -> Option<()> {
+        let (mut next, mut left) = (first, pages);
+        while next != 0 {
+            self.take(next)?;
+            left = left.checked_sub(1)?;
+            let (following, _) = window.page(file, next)?.split_first_chunk()?;
+            next = u32::from_be_bytes(*following);
+        }
+        (left == 0).then_some(())
+    }
+
+    /// The cells of a page, between the row ids that the page above tells, and what belongs to them.
+    fn look_at(
+        &self,
+        file: &PageFile,
+        page: Page<'_>,
+        (is_table, is_leaf): (bool, bool),
+        between: Between,
+        scratch: &mut Scratch,
+    ) -> Option<()> {
+        let cells = Cells { page, usable_bytes: file.usable_bytes, is_table, is_leaf };
+        let overflows = cells.check(between, &mut scratch.extents)?;
+        overflows.into_iter().try_for_each(|chain| self.take_chain(file, &mut scratch.overflow, chain))
+    }
+
+    /// A leaf with rows that was passed over.
+    pub(super) fn look_at_leaf(
+        &self,
+        file: &PageFile,
+        page: Page<'_>,
+        between: Between,
+        scratch: &mut Scratch,
+    ) -> Option<()> {
+        self.look_at(file, page, (true, true), between, scratch)?;
+        self.leaves_left.fetch_sub(1, Ordering::Relaxed);
+        Some(())
+    }
+}
+
+/// Row ids have to be above the first and not above the second.
+pub(super) type Between = (Option<i64>, Option<i64>);
+
+/// What looking at pages needs again and again.
+#[derive(Default)]
+pub(super) struct Scratch {
+    overflow: Window,
+    extents: Vec<(usize, usize)>,
+}
+
+/// Whether a file with these trees, the schema's own among them, is sound, as far as `places` does not still tell: after the
+/// rows of all trees that have them were read, all places must be taken. `false` also where that is not known.
+pub(in super::super) fn is_sound(file: &PageFile, trees: &[Tree], places: &Places) -> bool {
+    Structure::new(file, places).is_some_and(|mut structure| structure.check(trees).is_some())
 }
 
 struct Structure<'a> {
     file: &'a PageFile,
-    pages: u32,
-    /// A bit for each page that has its place.
-    placed: Vec<u64>,
+    places: &'a Places,
     free_pages: (u32, u32),
     window: Window,
-    overflow: Window,
-    extents: Vec<(usize, usize)>,
+    scratch: Scratch,
 }
 
 /// A subtree: how deep its leaves lie.
 type Depth = u32;
 
 impl<'a> Structure<'a> {
-    fn new(file: &'a PageFile) -> Option<Self> {
+    fn new(file: &'a PageFile, places: &'a Places) -> Option<Self> {
         let mut header = [0; 100];
-        file.file.read_exact_at(&mut header, 0).ok()?;
+        file.read_exact(&mut header, 0)?;
         let number = |at: usize| header[at..].first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
-        let pages = u32::try_from(file.pages()).ok()?;
         // The size in the header counts where whoever wrote last knew of it.
-        let is_counted = number(24)? == number(92)? && number(28)? == pages;
+        let is_counted = number(24)? == number(92)? && number(28)? == places.pages;
         let is_whole = file.size_bytes.is_multiple_of(file.page_bytes as u64);
         let moves_pages = number(52)? != 0 || number(64)? != 0;
         (is_counted && is_whole && !moves_pages).then(|| Self {
             file,
-            pages,
-            placed: vec![0; pages as usize / 64 + 1],
+            places,
             free_pages: (number(32).unwrap_or(0), number(36).unwrap_or(0)),
             window: Window::default(),
-            overflow: Window::default(),
-            extents: Vec::new(),
+            scratch: Scratch::default(),
         })
     }
 
-    fn check(&mut self, trees: &[(u32, bool)]) -> Option<()> {
+    fn check(&mut self, trees: &[Tree]) -> Option<()> {
         self.free_list()?;
-        for &(root, is_table) in trees {
-            self.subtree(root, is_table, (None, None), 0)?;
+        for tree in trees {
+            self.subtree(tree, tree.root, (None, None), 0)?;
         }
-        let lock_page = (LOCK_BYTE / self.file.page_bytes as u64 + 1) as u32;
-        let never_used = (1..=self.pages).filter(|&page| page != lock_page).any(|page| !self.is_placed(page));
-        (!never_used && !self.is_placed(lock_page)).then_some(())
-    }
-
-    fn is_placed(&self, page: u32) -> bool {
-        self.placed.get(page as usize / 64).is_some_and(|word| word >> (page % 64) & 1 == 1)
-    }
-
-    /// Each page once.
-    fn place(&mut self, page: u32) -> Option<()> {
-        if page == 0 || page > self.pages || self.is_placed(page) {
-            return None;
-        }
-        self.placed[page as usize / 64] |= 1 << (page % 64);
         Some(())
     }
 
@@ -79,7 +161,7 @@ impl<'a> Structure<'a> {
         let (mut trunk, expected) = self.free_pages;
         let mut count = 0;
         while trunk != 0 {
-            self.place(trunk)?;
+            self.places.take(trunk)?;
             let bytes = self.window.page(self.file, trunk)?;
             let (numbers, _) = bytes.as_chunks::<4>();
             let mut numbers = numbers.iter().map(|bytes| u32::from_be_bytes(*bytes));
@@ -89,80 +171,59 @@ impl<'a> Structure<'a> {
             }
             let leaves = numbers.take(leaves as usize).collect::<Vec<_>>();
             count += 1 + leaves.len();
-            leaves.into_iter().try_for_each(|leaf| self.place(leaf))?;
+            leaves.into_iter().try_for_each(|leaf| self.places.take(leaf))?;
             trunk = next;
         }
         (count == expected as usize).then_some(())
     }
 
-    /// `between`: row ids have to be above the first and not above the second.
-    fn subtree(
-        &mut self,
-        number: u32,
-        is_table: bool,
-        between: (Option<i64>, Option<i64>),
-        depth: u32,
-    ) -> Option<Depth> {
-        self.place(number)?;
+    fn subtree(&mut self, tree: &Tree, number: u32, between: Between, depth: u32) -> Option<Depth> {
+        self.places.take(number)?;
         if depth > DEPTH_MAX {
             return None;
         }
         let bytes = self.window.page(self.file, number)?;
         let page = Page::new(bytes, number);
-        match (page.kind()?, is_table) {
+        match (page.kind()?, tree.is_table) {
             (Kind::TableLeaf, true) | (Kind::IndexLeaf, false) => {
-                let mut extents = std::mem::take(&mut self.extents);
-                let overflows = Cells { page, usable_bytes: self.file.usable_bytes, is_table, is_leaf: true }
-                    .check(between, &mut extents);
-                self.extents = extents;
-                overflows?.into_iter().try_for_each(|chain| self.chain(chain))?;
+                self.places.look_at(self.file, page, (tree.is_table, true), between, &mut self.scratch)?;
                 Some(depth)
             }
             (Kind::TableInterior, true) | (Kind::IndexInterior, false) => {
                 // The window moves on with the pages below.
                 let bytes = bytes.to_vec();
-                self.interior(&Page::new(&bytes, number), is_table, between, depth)
+                self.interior(tree, &Page::new(&bytes, number), between, depth)
             }
             _ => None,
         }
     }
 
-    fn interior(
-        &mut self,
-        page: &Page<'_>,
-        is_table: bool,
-        (mut low, high): (Option<i64>, Option<i64>),
-        depth: u32,
-    ) -> Option<Depth> {
-        let cells = Cells { page: *page, usable_bytes: self.file.usable_bytes, is_table, is_leaf: false };
-        let mut extents = std::mem::take(&mut self.extents);
-        let overflows = cells.check((low, high), &mut extents);
-        self.extents = extents;
-        overflows?.into_iter().try_for_each(|chain| self.chain(chain))?;
+    fn interior(&mut self, tree: &Tree, page: &Page<'_>, (mut low, high): Between, depth: u32) -> Option<Depth> {
+        self.places.look_at(self.file, *page, (tree.is_table, false), (low, high), &mut self.scratch)?;
+        if tree.leaves_with_rows && self.file.first_child_kind(page)? == Kind::TableLeaf {
+            return self.pass_over(page).map(|()| depth + 1);
+        }
         let mut deepest = None;
         for at in 0..page.cells()? {
             let (child, rest) = page.interior_cell(at)?;
-            let key = if is_table { Some(varint(rest)?.0.cast_signed()) } else { None };
-            let found = self.subtree(child, is_table, (low, key), depth + 1)?;
+            let key = if tree.is_table { Some(varint(rest)?.0.cast_signed()) } else { None };
+            let found = self.subtree(tree, child, (low, key), depth + 1)?;
             if *deepest.get_or_insert(found) != found {
                 return None;
             }
             low = key;
         }
-        let found = self.subtree(page.last_child()?, is_table, (low, high), depth + 1)?;
+        let found = self.subtree(tree, page.last_child()?, (low, high), depth + 1)?;
         (*deepest.get_or_insert(found) == found).then_some(found)
     }
 
-    /// Follows an overflow chain, which has to end where the record does.
-    fn chain(&mut self, (first, pages): (u32, u64)) -> Option<()> {
-        let (mut next, mut left) = (first, pages);
-        while next != 0 {
-            self.place(next)?;
-            left = left.checked_sub(1)?;
-            let (following, _) = self.overflow.page(self.file, next)?.split_first_chunk()?;
-            next = u32::from_be_bytes(*following);
-        }
-        (left == 0).then_some(())
+    /// Leaves below a page. That all of them are leaves is seen where they are looked at.
+    fn pass_over(&self, page: &Page<'_>) -> Option<()> {
+        let cells = page.cells()?;
+        (0..cells).try_for_each(|at| self.places.take(page.interior_cell(at)?.0))?;
+        self.places.take(page.last_child()?)?;
+        self.places.leaves_left.fetch_add(cells as i64 + 1, Ordering::Relaxed);
+        Some(())
     }
 }
 
@@ -176,11 +237,7 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     /// The overflow chains that begin here: first page, and how many there must be.
-    fn check(
-        &self,
-        (mut low, high): (Option<i64>, Option<i64>),
-        extents: &mut Vec<(usize, usize)>,
-    ) -> Option<Vec<(u32, u64)>> {
+    fn check(&self, (mut low, high): Between, extents: &mut Vec<(usize, usize)>) -> Option<Vec<(u32, u64)>> {
         let (bytes, header) = (self.page.bytes, self.page.header);
         let short = |at: usize| bytes.get(at..at + 2).map(|n| usize::from(n[0]) << 8 | usize::from(n[1]));
         let header_bytes = if self.is_leaf { 8 } else { 12 };

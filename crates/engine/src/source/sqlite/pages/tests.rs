@@ -36,10 +36,11 @@ fn both(path: &Path, name: &str, between: Option<(i64, i64)>) -> (Option<Read>, 
     let from_pages = PlainTable::new(&shape, root).and_then(|table| {
         let mut read = Read::new();
         let file = PageFile::open(path).unwrap();
-        let known = rows(&file, &table, between.unwrap_or((i64::MIN, i64::MAX)), |values| {
-            read.push(values.map(show).collect());
-            Ok(())
-        });
+        let known =
+            rows(&file, &table, between.unwrap_or((i64::MIN, i64::MAX)), &Places::new(&file).unwrap(), |values| {
+                read.push(values.map(show).collect());
+                Ok(())
+            });
         known.unwrap().then_some(read)
     });
     (from_pages, through_sqlite)
@@ -158,7 +159,7 @@ fn damaged_pages_are_not_known_or_read_as_something() {
             damaged[at] = byte;
             std::fs::write(&path, &damaged).unwrap();
             let read = PageFile::open(&path).map(|file| {
-                rows(&file, &table, (i64::MIN, i64::MAX), |values| {
+                rows(&file, &table, (i64::MIN, i64::MAX), &Places::new(&file).unwrap(), |values| {
                     values.for_each(drop);
                     Ok(())
                 })
