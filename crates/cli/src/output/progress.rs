@@ -1,8 +1,8 @@
 //! Progress on a terminal as a bar, elsewhere as plain lines, with `--json` or `--quiet` not at all.
 //!
 //! Tests can ask for the names of the steps that were reached (`STRONGROOM_STEP_LOG=FILE`) and for the process to die at
-//! the n-th of a name (`STRONGROOM_KILL_AT=name` or `name:3`), as `kill -9` would have it, or to stop there until somebody
-//! lets it go on (`STRONGROOM_STOP_AT`).
+//! the n-th of a name (`STRONGROOM_KILL_AT=name` or `name:3`), as `kill -9` would have it, or for whoever reached a step to make a
+//! file and wait there until it is removed (`STRONGROOM_WAIT_AT`, `STRONGROOM_WAIT_FILE`).
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::Signal;
@@ -42,8 +42,9 @@ pub struct Reporter {
     style: Style,
     bar: ProgressBar,
     reached: Mutex<HashMap<&'static str, u32>>,
-    /// Where a signal comes, and which.
-    signals: Vec<(String, u32, Signal)>,
+    die_at: Option<(String, u32)>,
+    /// With the file that says so.
+    wait_at: Option<(String, std::path::PathBuf)>,
     step_log: Option<std::path::PathBuf>,
 }
 
@@ -52,16 +53,14 @@ impl Reporter {
     pub fn new(style: Style) -> Self {
         let bar = if style == Style::Bar { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.enable_steady_tick(Duration::from_millis(120));
-        let signal_at = |variable: &str, signal| {
-            std::env::var(variable).ok().map(|text| match text.rsplit_once(':') {
-                Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1), signal),
-                None => (text, 1, signal),
-            })
-        };
-        let wanted = [("STRONGROOM_KILL_AT", Signal::KILL), ("STRONGROOM_STOP_AT", Signal::STOP)];
-        let signals = wanted.into_iter().filter_map(|(variable, signal)| signal_at(variable, signal)).collect();
+        let die_at = std::env::var("STRONGROOM_KILL_AT").ok().map(|text| match text.rsplit_once(':') {
+            Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1)),
+            None => (text, 1),
+        });
+        let wait_at = std::env::var("STRONGROOM_WAIT_AT").ok();
+        let wait_at = wait_at.zip(std::env::var_os("STRONGROOM_WAIT_FILE").map(Into::into));
         let step_log = std::env::var_os("STRONGROOM_STEP_LOG").map(Into::into);
-        Self { style, bar, reached: Mutex::default(), signals, step_log }
+        Self { style, bar, reached: Mutex::default(), die_at, wait_at, step_log }
     }
 
     /// Leaves the terminal as it was found.
@@ -108,7 +107,13 @@ impl Progress for Reporter {
 
     fn step(&self, name: &'static str) {
         tracing::debug!(step = name, "step");
-        if self.signals.is_empty() && self.step_log.is_none() {
+        if let Some((_, file)) = self.wait_at.as_ref().filter(|(wanted, _)| wanted == name) {
+            let _ = std::fs::write(file, "");
+            while file.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        if self.die_at.is_none() && self.step_log.is_none() {
             return;
         }
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,8 +124,8 @@ impl Progress for Reporter {
         {
             let _ = writeln!(log, "{name}:{count}");
         }
-        for (_, _, signal) in self.signals.iter().filter(|(wanted, nth, _)| wanted == name && nth == count) {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), *signal);
+        if self.die_at.as_ref().is_some_and(|(wanted, nth)| wanted == name && nth == count) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
         }
     }
 

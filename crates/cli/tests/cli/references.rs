@@ -2,7 +2,6 @@
 //! snapshot was taken.
 
 use crate::support::{App, KEY};
-use std::process::{Command, Stdio};
 use testkit::{mariadb, postgres};
 
 /// `run` changes the live database; `url` is its address, or nothing for SQLite.
@@ -42,18 +41,10 @@ fn whole_way(url: &str, run: &dyn Fn(&App, &str)) {
 /// Between the snapshot and the reading of the files the application stores one more: the file is in the backup, its row is
 /// not, and nothing refers to what is not there. The other way round a row would be without its file.
 fn a_file_that_came_during_the_backup(app: &App, run: &dyn Fn(&App, &str)) {
-    let mut command = app.command(&["backup", "--json"]);
-    command.env("STRONGROOM_STOP_AT", "backup.captured").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let backup = command.spawn().unwrap();
-    let stat = format!("/proc/{}/stat", backup.id());
-    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    run(app, "INSERT INTO attachments VALUES ('late.txt')");
-    std::fs::write(app.path().join("uploads/late.txt"), "late").unwrap();
-    assert!(Command::new("kill").args(["-CONT", &backup.id().to_string()]).status().unwrap().success());
-    let ended = backup.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
+    app.backup_waiting_at("backup.captured", || {
+        run(app, "INSERT INTO attachments VALUES ('late.txt')");
+        std::fs::write(app.path().join("uploads/late.txt"), "late").unwrap();
+    });
     app.ok(&["drill", "latest"]);
     let files = app.ok(&["files", "latest", "uploads"]);
     assert!(files.to_string().contains("late.txt"), "{files}");

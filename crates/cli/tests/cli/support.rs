@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// An application's state: path to what is there.
 pub type Snapshot = BTreeMap<String, String>;
@@ -87,6 +87,23 @@ impl App {
             }
         }
         command
+    }
+
+    /// A backup that waits at a step until `meanwhile` has ended.
+    pub fn backup_waiting_at(&self, step: &str, meanwhile: impl FnOnce()) {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("there");
+        let mut command = self.command(&["backup", "--json"]);
+        command.env("STRONGROOM_WAIT_AT", step).env("STRONGROOM_WAIT_FILE", &there);
+        let mut backup = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while !there.exists() {
+            assert!(backup.try_wait().unwrap().is_none(), "it ended before {step}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        meanwhile();
+        std::fs::remove_file(&there).unwrap();
+        let ended = backup.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
     }
 
     /// Gives everything to `nobody` and runs the binary as that user: root may read everything.

@@ -45,17 +45,10 @@ fn two_servers_and_files_are_backed_up_and_restored_together_and_no_password_is_
         ]
     };
     set("then");
-    let mut command = app.command(&["backup", "--json"]);
-    command.env("STRONGROOM_STOP_AT", "backup.captured").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let backup = command.spawn().unwrap();
-    while !std::fs::read_to_string(format!("/proc/{}/stat", backup.id())).unwrap().contains(") T ") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let listed = Command::new("ps").args(["-eww", "-o", "args"]).output().unwrap();
-    assert!(!String::from_utf8_lossy(&listed.stdout).contains(SECRET), "a password stands in the process list");
-    assert!(Command::new("kill").args(["-CONT", &backup.id().to_string()]).status().unwrap().success());
-    let ended = backup.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
+    app.backup_waiting_at("backup.captured", || {
+        let listed = Command::new("ps").args(["-eww", "-o", "args"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&listed.stdout).contains(SECRET), "a password stands in the process list");
+    });
     set("now");
     app.ok(&["drill", "latest"]);
     app.ok(&["restore", "latest", "--confirm", "CONFIRM_RESTORE"]);

@@ -152,6 +152,7 @@ impl Source for SqliteSource {
         let Measured { mut figures, mut findings, asked } = measured.map_err(within)?;
         tracing::debug!(component = self.name, tables = ?asked, "checked by SQLite itself");
         let (bytes, image) = written.map_err(within)?;
+        captured.view.confirm().map_err(within)?;
         let sealed = image.map(|image| image.seal(&figures)).transpose();
         figures.image_seal =
             sealed.map_err(|cause| Error::internal(format!("writing a database's figures: {cause}")))?;

@@ -5,17 +5,20 @@
 //! locked file is read where it lies. A thread looks whether somebody wants to write it (or this process to open it), and
 //! only then makes the copy, changes readers over to it, and gives up the lock.
 //!
-//! Invariant: all reads give the bytes of that instant, or fail. The uncomfortable consequence: whoever writes during a
-//! backup waits for one copy of the database, whenever that is, and not only at its beginning.
+//! Invariant: what was read before [`View::confirm`] agreed are the bytes of that instant. The uncomfortable consequences:
+//! whoever writes during a backup waits for one copy of the database, whenever that is, and not only at its beginning. And a
+//! lock ends when anything in this process closes the file, a walk through its folder for instance: so the file's size and
+//! time are looked at again when all is read.
 
 use super::open::open_live;
 use super::pages::{PageFile, ReadAt};
 use super::turn::Turn;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use rusqlite::{Connection, InterruptHandle};
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::{self, JoinHandle};
@@ -40,6 +43,8 @@ pub(crate) struct View {
     live: Option<PathBuf>,
     copy: PathBuf,
     size_bytes: u64,
+    /// Of the locked file.
+    found: Option<Fingerprint>,
     shared: Arc<Shared>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -50,6 +55,13 @@ pub(super) struct Locked {
     pub(super) connection: Connection,
     pub(super) raw: File,
     pub(super) turn: Turn,
+}
+
+/// Size and time of change, which every write moves.
+type Fingerprint = (u64, i64, i64);
+
+fn fingerprint(file: &File) -> io::Result<Fingerprint> {
+    file.metadata().map(|found| (found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 /// What readers and the keeper of the lock share.
@@ -105,19 +117,19 @@ impl View {
         let file = File::open(&copy).map_err(reading)?;
         let size_bytes = file.metadata().map_err(reading)?.len();
         let shared = Arc::new(Shared::new(file, Standing::Copied));
-        Ok(Self { live: None, copy, size_bytes, shared, keeper: None })
+        Ok(Self { live: None, copy, size_bytes, found: None, shared, keeper: None })
     }
 
     /// Of `live`, a file that is locked; `copy`, which must not exist, is made when it is needed.
     pub(super) fn of_locked(live: PathBuf, locked: Locked, copy: PathBuf) -> Result<Self> {
         let Locked { connection, raw, turn } = locked;
         let failed = |cause| Error::io("keeping the lock of a database", cause);
-        let size_bytes = raw.metadata().map_err(failed)?.len();
+        let found = fingerprint(&raw).map_err(failed)?;
         let shared = Arc::new(Shared::new(raw, Standing::InPlace));
         let (kept, path) = (Arc::clone(&shared), copy.clone());
-        let keep = move || kept.keep(connection, turn, &path);
+        let keep = move || kept.keep(connection, turn, found, &path);
         let keeper = thread::Builder::new().name("sqlite lock".to_owned()).spawn(keep).map_err(failed)?;
-        Ok(Self { live: Some(live), copy, size_bytes, shared, keeper: Some(keeper) })
+        Ok(Self { live: Some(live), copy, size_bytes: found.0, found: Some(found), shared, keeper: Some(keeper) })
     }
 
     pub(super) const fn size_bytes(&self) -> u64 {
@@ -153,6 +165,24 @@ impl View {
     /// Lets the copy be made, for it will be needed.
     pub(super) fn want_copy(&self) {
         self.shared.want();
+    }
+
+    /// All has been read: whether that was the database at one instant.
+    pub(super) fn confirm(&self) -> Result<()> {
+        let (Some(live), Some(found)) = (&self.live, self.found) else { return Ok(()) };
+        // While readers are here, the keeper changes nothing.
+        let file = self.shared.file();
+        match (&*self.shared.standing(), &*file) {
+            (Standing::InPlace | Standing::Wanted, Some(raw)) if fingerprint(raw).is_ok_and(|now| now == found) => {
+                Ok(())
+            }
+            (Standing::Copied, _) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Busy,
+                format!("SQLite database {} was changed while it was read under its lock", live.display()),
+                "Something in this process closed the file, which ends the lock: another backup of its folder? Start it again.",
+            )),
+        }
     }
 
     /// The file of the copy, once it is complete: the only one that may be opened.
@@ -229,8 +259,8 @@ impl Shared {
     }
 
     /// Keeps the lock as long as nobody waits for it, and somebody reads.
-    fn keep(&self, connection: Connection, turn: Turn, copy: &Path) {
-        let copied = self.is_copy_wanted(&turn).then(|| self.make_copy(copy));
+    fn keep(&self, connection: Connection, turn: Turn, found: Fingerprint, copy: &Path) {
+        let copied = self.is_copy_wanted(&turn).then(|| self.make_copy(found, copy));
         let next = copied.as_ref().and_then(|copied| copied.as_ref().ok()?.try_clone().ok());
         self.dismiss_guests();
         // Nobody reads the locked file after this.
@@ -272,7 +302,7 @@ impl Shared {
     }
 
     /// Copies the file to `copy` and opens that.
-    fn make_copy(&self, copy: &Path) -> io::Result<File> {
+    fn make_copy(&self, found: Fingerprint, copy: &Path) -> io::Result<File> {
         let mut target = File::create_new(copy)?;
         let file = self.file();
         let Some(raw) = &*file else { return Err(io::ErrorKind::NotFound.into()) };
@@ -282,6 +312,10 @@ impl Shared {
             if matches!(*self.standing(), Standing::Left) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
+        }
+        if fingerprint(raw)? != found {
+            std::fs::remove_file(copy)?;
+            return Err(io::Error::other("the database was changed although it was locked"));
         }
         File::open(copy)
     }
@@ -381,6 +415,7 @@ mod tests {
         assert!(write_elsewhere(&live).wait().unwrap().success(), "the lock was kept");
         assert_ne!(std::fs::read(&live).unwrap(), bytes, "the writer wrote");
         reader.read_to_end(&mut begun).unwrap();
+        view.confirm().unwrap();
         assert!(begun == bytes && read(&view).unwrap() == bytes && std::fs::read(&copy).unwrap() == bytes);
         assert_eq!(view.copied().unwrap(), copy);
         drop(view);
@@ -427,6 +462,20 @@ mod tests {
             assert!(write_elsewhere(&live).wait().unwrap().success(), "the lock was kept");
             assert!(asked.join().unwrap().is_none() && view.in_place(|_| ()).is_none());
         });
+    }
+
+    /// As a writer would change it, if something in this process had closed the file and so given up the lock.
+    #[test]
+    fn a_file_that_changes_all_the_same_is_not_believed() {
+        use std::os::unix::fs::FileExt as _;
+        let (_folder, [live, copy], _) = database();
+        let change = || File::options().write(true).open(&live).unwrap().write_all_at(b"changed", 5000).unwrap();
+        let (view, _) = capture(&live, &copy, TIMEOUT).unwrap();
+        view.confirm().unwrap();
+        change();
+        assert_eq!(view.confirm().unwrap_err().kind(), ErrorKind::Busy);
+        assert!(view.copied().unwrap_err().message().contains("changed although it was locked"));
+        assert!(view.confirm().is_err() && !copy.exists());
     }
 
     /// No room, no rights: the writer goes on, and what was read is not believed.
