@@ -13,8 +13,8 @@
 //! The last two hold no lock. They compare the files' times and sizes before and after, and start over after a change.
 
 use super::locked::{self, Attempt};
-use super::measure::Prelude;
 use super::open::{beside, create_scratch, explain, open_immutable, open_live, open_writable};
+use super::prelude::Prelude;
 use super::schema::{ROLLBACK, journal_mode};
 use super::turn;
 use super::view::{Locked, View};
