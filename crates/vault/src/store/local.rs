@@ -8,7 +8,7 @@ use super::{DurableFile, ObjectInfo, ObjectReader, ObjectWriter, Store};
 use crate::entry::EntryPath;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use std::cell::Cell;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -55,13 +55,13 @@ impl LocalStore {
     /// Removes temporary files of writers that died; those of living ones are locked and stay.
     pub fn sweep_temporary(&self) -> Result<u64> {
         let mut removed = 0;
-        walk(&self.root, &mut |path, _| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(TEMPORARY_PREFIX)
-                && let Ok(file) = File::open(path)
+        walk(&self.root, &mut |entry| {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX)
+                && let Ok(file) = File::open(&path)
                 && file.try_lock().is_ok()
             {
-                fs::remove_file(path).doing(|| format!("removing {}", path.display()))?;
+                fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
                 removed += 1;
             }
             Ok(())
@@ -161,10 +161,16 @@ impl Store for LocalStore {
     fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
         let start = if folder.is_empty() { self.root.clone() } else { self.path(folder)? };
         let mut found = Vec::new();
-        walk(&start, &mut |path, metadata| {
+        walk(&start, &mut |entry| {
+            let path = entry.path();
             let Some(name) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) else { return Ok(()) };
-            if !name.rsplit('/').next().unwrap_or(name).starts_with(TEMPORARY_PREFIX) {
-                found.push(info(name, metadata));
+            if name.rsplit('/').next().unwrap_or(name).starts_with(TEMPORARY_PREFIX) {
+                return Ok(());
+            }
+            match entry.metadata() {
+                Ok(metadata) => found.push(info(name, &metadata)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(Error::io(format!("looking at {}", path.display()), cause)),
             }
             Ok(())
         })?;
@@ -291,8 +297,8 @@ fn info(name: &str, metadata: &fs::Metadata) -> ObjectInfo {
     ObjectInfo { name: name.to_owned(), size_bytes: metadata.len(), modified: metadata.modified().ok() }
 }
 
-/// Calls `found` for each regular file below `folder`; a folder that vanishes meanwhile is no error.
-fn walk(folder: &Path, found: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
+/// Calls `found` for each regular file below `folder`, without looking at the file itself; what vanishes meanwhile is no error.
+fn walk(folder: &Path, found: &mut dyn FnMut(&DirEntry) -> Result<()>) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -300,9 +306,9 @@ fn walk(folder: &Path, found: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>
     };
     for entry in entries {
         let entry = entry.doing(|| format!("listing {}", folder.display()))?;
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => walk(&entry.path(), found)?,
-            Ok(metadata) if metadata.is_file() => found(&entry.path(), &metadata)?,
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => walk(&entry.path(), found)?,
+            Ok(kind) if kind.is_file() => found(&entry)?,
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(Error::io(format!("looking at {}", entry.path().display()), cause)),
