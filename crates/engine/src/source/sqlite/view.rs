@@ -261,20 +261,29 @@ impl Shared {
     /// Keeps the lock as long as nobody waits for it, and somebody reads.
     fn keep(&self, connection: Connection, turn: Turn, found: Fingerprint, copy: &Path) {
         let copied = self.is_copy_wanted(&turn).then(|| self.make_copy(found, copy));
-        let next = copied.as_ref().and_then(|copied| copied.as_ref().ok()?.try_clone().ok());
         self.dismiss_guests();
-        // Nobody reads the locked file after this.
-        let raw = std::mem::replace(&mut *self.file.write().unwrap_or_else(PoisonError::into_inner), next);
+        let failed = |cause| Error::io(format_args!("copying a database to {}", copy.display()), cause);
+        let (next, standing) = match copied {
+            Some(Ok(file)) => (Some(file), Standing::Copied),
+            Some(Err(cause)) => (None, Standing::Failed(Some(failed(cause)))),
+            None => (None, Standing::Left),
+        };
+        let raw = self.change_over(next, standing);
         drop(connection);
         drop(raw);
         drop(turn);
-        let what = format_args!("copying a database to {}", copy.display());
-        match copied {
-            None => {}
-            Some(_) if matches!(*self.standing(), Standing::Left) => {}
-            Some(Ok(_)) => self.end(Standing::Copied),
-            Some(Err(cause)) => self.end(Standing::Failed(Some(Error::io(what, cause)))),
+    }
+
+    /// What is read changes together with what is said of it. Nobody reads the locked file after this.
+    fn change_over(&self, next: Option<File>, standing: Standing) -> Option<File> {
+        let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        let raw = std::mem::replace(&mut *file, next);
+        let mut now = self.standing();
+        if !matches!(*now, Standing::Left) {
+            *now = standing;
+            self.changed.notify_all();
         }
+        raw
     }
 
     /// Waits until the copy is wanted; `false` when nobody reads any more.
