@@ -262,7 +262,7 @@ def profile(bench, source, binary, env):
 BINDS = """
 What binds. Both cores are busy throughout. The format names content and packs by their SHA-256: each byte is hashed before and, once
 compressed, after. The peers take crm.db as it lies there, written to or not; "as a file" does the same. As a database it is locked,
-its integrity checked and every row hashed besides: about one CPU second that no peer spends. Its blobs are pages
+its integrity checked and every row hashed besides: one to two CPU seconds that no peer spends. Its blobs are pages
 either way, so that the second day is small. With nothing changed, 60,000 files are looked at
 and their folders' lists are read from the parent and compared, and the catalog is written durably.
 """

@@ -5,7 +5,7 @@
 //! application is disturbed for the time of one copy and no longer, and the figures are those of exactly the bytes that are
 //! stored. The price is room for a second database in the scratch folder.
 //!
-//! Exports: `native` is the copy itself, pages in their places; `json` is the document of
+//! Exports: `native` is the file itself, pages in their places; `json` is the document of
 //! [`export::json`](crate::export::json).
 
 pub(crate) mod capture;
@@ -109,12 +109,12 @@ impl SqliteSource {
     }
 }
 
-/// A private copy is stored whole or not at all.
+/// A view is stored whole or not at all.
 fn stored(outcome: Outcome, size: Option<u64>) -> Result<u64> {
     match outcome {
         Outcome::Stored { bytes, padded_bytes: 0 } if size.is_none_or(|size| size == bytes) => Ok(bytes),
-        Outcome::Unreadable(cause) => Err(Error::io("reading the private copy of the database", cause)),
-        other => Err(Error::internal(format!("the private copy of the database was not stored whole: {other:?}"))),
+        Outcome::Unreadable(cause) => Err(Error::io("reading the database", cause)),
+        other => Err(Error::internal(format!("the database was not stored whole: {other:?}"))),
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn real_path(path: &Path) -> Result<PathBuf> {
 }
 
 /// Mode, owner and time of the live file. Its identity is left out and its change time is the run's: what is stored is
-/// the copy, which no writer may take for unchanged because the file looks so (in WAL mode it does).
+/// the view, which no writer may take for unchanged because the file looks so (in WAL mode it does).
 fn entry_metadata(live: &Path, context: &Context<'_>) -> Result<Metadata> {
     let found = fs::metadata(live).map_err(|cause| Error::io(format_args!("looking at {}", live.display()), cause))?;
     Ok(Metadata {
