@@ -5,6 +5,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
+use std::sync::Arc;
 
 /// A safe relative path in raw bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,9 +116,9 @@ pub struct Metadata {
     /// Numeric group.
     pub gid: u32,
     /// Owner's name where the system knows one.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Group's name where the system knows one.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
     /// Time of last modification.
     pub modified: Timestamp,
     /// Time of last status change; only used to detect changes, never restored.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
 use vault::{Attributes, Metadata, Timestamp};
 
 /// The kernel's limit for a list of names and for a value.
@@ -16,8 +17,8 @@ const XATTR_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads metadata; knows the names of users and groups.
 pub struct MetadataReader {
-    users: HashMap<u32, String>,
-    groups: HashMap<u32, String>,
+    users: HashMap<u32, Arc<str>>,
+    groups: HashMap<u32, Arc<str>>,
     names: Vec<u8>,
     value: Vec<u8>,
 }
@@ -212,11 +213,11 @@ fn path_of(folder: BorrowedFd<'_>, name: &CStr) -> CString {
     CString::new(path).unwrap_or_default()
 }
 
-fn ids(file: &str) -> HashMap<u32, String> {
+fn ids(file: &str) -> HashMap<u32, Arc<str>> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let entry = |line: &str| {
         let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
+        let name = fields.next()?.into();
         Some((fields.nth(1)?.parse().ok()?, name))
     };
     // The first of several names of one number is the one that the system answers with.

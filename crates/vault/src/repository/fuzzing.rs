@@ -14,6 +14,9 @@ pub fn pack_header(input: &[u8]) {
 
 /// An index file's JSON.
 pub fn index(input: &[u8]) {
+    if let Some(packs) = index_file::decode_usual(input) {
+        assert!(index_file::decode_any(input).is_ok_and(|any| any == packs));
+    }
     if let Ok(packs) = index_file::decode(input)
         && let Ok(json) = index_file::encode(&packs)
     {
@@ -23,6 +26,9 @@ pub fn index(input: &[u8]) {
 
 /// A tree's JSON.
 pub fn tree(input: &[u8]) {
+    if let Some(nodes) = tree::decode_usual(input) {
+        assert!(tree::decode_any(input).is_ok_and(|any| any == nodes));
+    }
     if let Ok(nodes) = tree::decode(input) {
         let json = tree::encode(&nodes);
         // Times outside the years that can be written are moved into them; all else stays.
@@ -129,7 +135,7 @@ mod tests {
         let mut node = Node::new("na\"me \u{200b}".as_bytes(), kind);
         node.mode = 0o4755;
         node.modified = Timestamp { seconds: 1_700_000_000, nanoseconds: 120 };
-        node.user = "somebody".to_owned();
+        node.user = Some("somebody".into());
         node.xattrs = vec![(b"user.x".to_vec(), vec![1, 2, 255])];
         node.sparse = true;
         node.content = vec![Id([1; 32]), Id([2; 32])];

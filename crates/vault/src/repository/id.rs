@@ -28,6 +28,11 @@ impl Id {
         Ok(Self(bytes))
     }
 
+    /// Reads 64 hexadecimal digits of either case, as repositories may hold them.
+    pub(crate) fn from_digits(digits: &[u8]) -> Option<Self> {
+        decode(digits).map(Self)
+    }
+
     /// 64 hexadecimal digits.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)
@@ -68,7 +73,7 @@ impl<'de> Deserialize<'de> for Id {
                 f.write_str("64 hexadecimal digits")
             }
             fn visit_str<E: serde::de::Error>(self, digits: &str) -> std::result::Result<Id, E> {
-                decode(digits.as_bytes()).map(Id).ok_or_else(|| E::custom("not 64 hexadecimal digits"))
+                Id::from_digits(digits.as_bytes()).ok_or_else(|| E::custom("not 64 hexadecimal digits"))
             }
         }
         deserializer.deserialize_str(Digits)

@@ -25,8 +25,8 @@ fn tree() -> Vec<(Entry, Vec<u8>)> {
     odd.metadata.mode = 0o6755;
     odd.metadata.uid = u32::MAX - 1;
     odd.metadata.gid = 3_000_000;
-    odd.metadata.user = Some("jürgen".to_owned());
-    odd.metadata.group = Some("a-group-with-a-name-that-is-too-long-for-ustar".to_owned());
+    odd.metadata.user = Some("jürgen".into());
+    odd.metadata.group = Some("a-group-with-a-name-that-is-too-long-for-ustar".into());
     odd.metadata.modified = Timestamp { seconds: -3, nanoseconds: 5 };
     odd.metadata.xattrs = vec![(b"user.a=b%".to_vec(), vec![0, b'\n', 255]), (b"user.z".to_vec(), Vec::new())];
     odd.metadata.sparse = true;

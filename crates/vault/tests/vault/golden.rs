@@ -35,7 +35,7 @@ fn entries(format: ArchiveFormat) -> Vec<(Entry, Vec<u8>)> {
     odd.0.metadata.xattrs = vec![(b"user.a=b".to_vec(), vec![0, 255])];
     odd.0.metadata.sparse = true;
     odd.0.metadata.uid = 3_000_000;
-    odd.0.metadata.user = Some("jürgen".to_owned());
+    odd.0.metadata.user = Some("jürgen".into());
     odd.0.metadata.modified = Timestamp { seconds: -2, nanoseconds: 500_000_000 };
     vec![
         folder("uploads"),

@@ -46,7 +46,7 @@ fn entries(day: u64) -> Vec<(Entry, Vec<u8>)> {
     sparse.0.metadata.sparse = true;
     let mut attributes = file("c/xattr", b"x", 8);
     attributes.0.metadata.xattrs = vec![(b"user.colour".to_vec(), vec![0, 255, 1])];
-    attributes.0.metadata.user = Some("somebody <&>".to_owned());
+    attributes.0.metadata.user = Some("somebody <&>".into());
     attributes.0.metadata.mode = 0o4755;
     let mut raw = file("c/x", b"not utf-8", 9);
     raw.0.path = EntryPath::new(b"c/\xff\xfe \"q\" \\ \n\xc2\xad".to_vec()).unwrap();

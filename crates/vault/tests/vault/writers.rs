@@ -216,6 +216,7 @@ fn entries() -> impl Strategy<Value = Vec<(Entry, Vec<u8>)>> {
         .prop_map(|(mode, uid, gid, user, group, (seconds, nanoseconds), xattrs, sparse)| {
             let modified = Timestamp { seconds, nanoseconds };
             let xattrs = xattrs.into_iter().collect();
+            let [user, group] = [user, group].map(|name| name.map(std::sync::Arc::from));
             Metadata { mode, uid, gid, user, group, modified, xattrs, sparse, links: 1, ..Metadata::default() }
         });
     let entry =

@@ -7,6 +7,7 @@ use crate::archive::guard::PathGuard;
 use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Error, ErrorKind, Result, from_io};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Parses a tar stream: [`next_entry`](Self::next_entry) gives an entry, reading `self` gives its content.
 ///
@@ -207,7 +208,7 @@ fn metadata(header: &Header, pax: Pax) -> Result<Metadata> {
     };
     let text = |pax: Option<Vec<u8>>, header: &[u8]| {
         let bytes = pax.unwrap_or_else(|| header.to_vec());
-        String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+        String::from_utf8(bytes).ok().filter(|name| !name.is_empty()).map(Arc::from)
     };
     let mut xattrs = pax.xattrs;
     // A later record replaces an earlier one of the same name.

@@ -9,6 +9,7 @@ use crate::error::{Result, from_io};
 use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Streams of unknown length below this are kept in memory and stay in one piece with their neighbours; longer ones are
@@ -218,8 +219,8 @@ fn encode(entry: &Entry, size_bytes: u64) -> Option<(Header, Pax)> {
         EntryKind::Fifo => b'6',
         EntryKind::Device { .. } => return None,
     };
-    let user = metadata.user.clone().unwrap_or_default().into_bytes();
-    let group = metadata.group.clone().unwrap_or_default().into_bytes();
+    let bytes = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().as_bytes().to_vec();
+    let (user, group) = (bytes(&metadata.user), bytes(&metadata.group));
     let fits = |text: &[u8], bytes_max| is_raw(text) || text.is_ascii() && text.len() <= bytes_max;
     let unfit = |text: &Vec<u8>, bytes_max| (!fits(text, bytes_max)).then(|| text.clone());
     let pax = Pax {

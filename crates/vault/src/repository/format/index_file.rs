@@ -2,14 +2,16 @@
 
 use super::malformed;
 use super::pack::{BlobKind, PackedBlob};
+use super::scan::Scanner;
 use crate::error::{Error, Result};
 use crate::repository::id::Id;
 use serde::{Deserialize, Serialize};
 
 /// No index file is larger; restic keeps its own below 8 MiB.
 pub const SIZE_BYTES_MAX: u64 = 128 << 20;
-/// Blobs in one index file, as restic's own limit.
-pub const BLOBS_PER_FILE: usize = 50_000;
+/// Blobs in one index file. restic has up to 50,000; in smaller files, one can be parsed while another is taken in, and less
+/// is in memory for that.
+pub const BLOBS_PER_FILE: usize = 16_384;
 
 #[derive(Serialize, Deserialize)]
 struct IndexDocument {
@@ -18,13 +20,13 @@ struct IndexDocument {
     packs: Vec<PackDocument>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct PackDocument {
+#[derive(Serialize, Deserialize, PartialEq)]
+pub(crate) struct PackDocument {
     id: Id,
     blobs: Vec<BlobDocument>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 struct BlobDocument {
     id: Id,
     #[serde(rename = "type")]
@@ -57,9 +59,63 @@ pub fn encode(packs: &[PackContent]) -> Result<Vec<u8>> {
     serde_json::to_vec(&document).map_err(|cause| Error::internal(cause.to_string()))
 }
 
+/// The packs, in whatever form JSON allows.
+pub(crate) fn decode_any(json: &[u8]) -> Result<Vec<PackDocument>> {
+    let document: IndexDocument = serde_json::from_slice(json).map_err(|cause| malformed("an index file", cause))?;
+    Ok(document.packs)
+}
+
+/// The packs, where they stand as they are [usually](super::scan) written.
+pub(crate) fn decode_usual(json: &[u8]) -> Option<Vec<PackDocument>> {
+    let mut scanner = Scanner::new(json);
+    let mut packs = Vec::new();
+    scanner.expect(b"{\"packs\":[")?;
+    while !scanner.skip(b"]}") {
+        if !packs.is_empty() {
+            scanner.expect(b",")?;
+        }
+        scanner.expect(b"{\"id\":\"")?;
+        let id = scanner.id()?;
+        let mut blobs = Vec::new();
+        scanner.expect(b",\"blobs\":[")?;
+        while !scanner.skip(b"]}") {
+            if !blobs.is_empty() {
+                scanner.expect(b",")?;
+            }
+            blobs.push(scan_blob(&mut scanner)?);
+        }
+        packs.push(PackDocument { id, blobs });
+    }
+    scanner.end()?;
+    Some(packs)
+}
+
+fn scan_blob(scanner: &mut Scanner<'_>) -> Option<BlobDocument> {
+    scanner.expect(b"{\"id\":\"")?;
+    let id = scanner.id()?;
+    scanner.expect(b",\"type\":\"")?;
+    let kind = if scanner.skip(b"data\"") {
+        BlobKind::Data
+    } else {
+        scanner.expect(b"tree\"")?;
+        BlobKind::Tree
+    };
+    scanner.expect(b",\"offset\":")?;
+    let offset = scanner.number_u32()?;
+    scanner.expect(b",\"length\":")?;
+    let length = scanner.number_u32()?;
+    let uncompressed_length =
+        if scanner.skip(b",\"uncompressed_length\":") { Some(scanner.number_u32()?) } else { None };
+    scanner.expect(b"}")?;
+    Some(BlobDocument { id, kind, offset, length, uncompressed_length })
+}
+
 /// The packs of an index file.
 pub fn decode(json: &[u8]) -> Result<Vec<PackContent>> {
-    let document: IndexDocument = serde_json::from_slice(json).map_err(|cause| malformed("an index file", cause))?;
+    let packs = match decode_usual(json) {
+        Some(packs) => packs,
+        None => decode_any(json)?,
+    };
     let blobs = |blobs: Vec<BlobDocument>| {
         blobs
             .into_iter()
@@ -80,7 +136,7 @@ pub fn decode(json: &[u8]) -> Result<Vec<PackContent>> {
             })
             .collect::<Result<Vec<_>>>()
     };
-    document.packs.into_iter().map(|pack| Ok((pack.id, blobs(pack.blobs)?))).collect()
+    packs.into_iter().map(|pack| Ok((pack.id, blobs(pack.blobs)?))).collect()
 }
 
 #[cfg(test)]
@@ -95,6 +151,27 @@ mod tests {
         assert_eq!(packs[0].1[0].plain_bytes(), 6);
         let again = String::from_utf8(encode(&packs).unwrap()).unwrap();
         assert!(std::str::from_utf8(json).unwrap().ends_with(&again[1..]));
+    }
+
+    #[test]
+    fn what_we_write_is_read_the_quick_way() {
+        let blob = |kind, uncompressed_length| PackedBlob {
+            id: Id([9; 32]),
+            kind,
+            offset: 4_294_967_000,
+            length: 40,
+            uncompressed_length,
+        };
+        let packs =
+            [(Id([1; 32]), vec![blob(BlobKind::Data, Some(7)), blob(BlobKind::Tree, None)]), (Id([2; 32]), vec![])];
+        for packs in [&packs[..], &packs[..1], &[]] {
+            let json = encode(packs).unwrap();
+            assert!(decode_usual(&json).is_some());
+            assert_eq!(decode(&json).unwrap(), packs);
+        }
+        for odd in [&br#"{"packs":[],"x":1}"#[..], br#"{"packs":[]}{"#, br#"{ "packs":[]}"#] {
+            assert!(decode_usual(odd).is_none());
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod lock_file;
 pub mod mark_file;
 pub mod pack;
 pub mod quote;
+mod scan;
 pub mod snapshot;
 pub mod time;
 pub mod tree;

@@ -180,13 +180,12 @@ impl<'a, S: FnMut(Batch) -> bool> Planner<'a, S> {
 }
 
 fn metadata(node: Node) -> Metadata {
-    let name = |text: String| (!text.is_empty()).then_some(text);
     Metadata {
         mode: node.mode,
         uid: node.uid,
         gid: node.gid,
-        user: name(node.user),
-        group: name(node.group),
+        user: node.user,
+        group: node.group,
         modified: node.modified,
         changed: node.changed,
         device: node.device_id,

@@ -27,8 +27,8 @@ pub fn from_entry(entry: &Entry) -> (Node, Vec<Vec<u8>>) {
         changed: if strange.is_empty() { metadata.changed } else { Timestamp::default() },
         uid: metadata.uid,
         gid: metadata.gid,
-        user: metadata.user.clone().unwrap_or_default(),
-        group: metadata.group.clone().unwrap_or_default(),
+        user: metadata.user.clone().filter(|name| !name.is_empty()),
+        group: metadata.group.clone().filter(|name| !name.is_empty()),
         inode: metadata.inode,
         // Device numbers change from boot to boot on some systems; kept always, every tree would be new then.
         device_id: if hard_linked { metadata.device } else { 0 },
