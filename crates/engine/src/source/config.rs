@@ -136,7 +136,7 @@ impl Run<'_> {
     }
 
     fn hand_over(&mut self, folder: &OwnedFd, name: &CString, stat: &rustix::fs::Stat, entry: &Entry) -> Result<()> {
-        let mut content = FileContent::new(folder, name, stat, Growth::Change);
+        let mut content = FileContent::new(folder, name, *stat, Growth::Change);
         let is_file = matches!(entry.kind, EntryKind::File { .. });
         let outcome = self.writer.write(entry, if is_file { Some(&mut content) } else { None })?;
         let changed = content.changed();

@@ -4,6 +4,7 @@
 //! without following symbolic links; nobody who renames folders meanwhile can lead us out of the tree. The uncomfortable
 //! consequence: Linux only, and extended attributes go through `/proc/self/fd`.
 
+pub mod ahead;
 pub mod filter;
 pub mod ladder;
 pub mod listing;

@@ -9,7 +9,25 @@ use std::os::fd::AsFd;
 #[derive(Default)]
 pub struct Names {
     bytes: Vec<u8>,
-    items: Vec<(usize, FileType)>,
+    items: Vec<Item>,
+}
+
+/// Where a name stands in the bytes, without the NUL that follows it.
+struct Item {
+    offset: usize,
+    length: u16,
+    kind: FileType,
+}
+
+impl Item {
+    fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.offset..self.offset + usize::from(self.length)]
+    }
+
+    fn with_nul<'a>(&self, bytes: &'a [u8]) -> &'a CStr {
+        let name = &bytes[self.offset..=self.offset + usize::from(self.length)];
+        CStr::from_bytes_with_nul(name).unwrap_or_default()
+    }
 }
 
 impl Names {
@@ -27,12 +45,14 @@ impl Names {
             let entry = entry?;
             let name = entry.file_name();
             if !matches!(name.to_bytes(), b"." | b"..") && wanted(name.to_bytes()) {
-                names.items.push((names.bytes.len(), entry.file_type()));
+                // The kernel's names have 255 bytes at most, and its records 64 KiB.
+                let length = name.count_bytes() as u16;
+                names.items.push(Item { offset: names.bytes.len(), length, kind: entry.file_type() });
                 names.bytes.extend_from_slice(name.to_bytes_with_nul());
             }
         }
         let bytes = &names.bytes;
-        names.items.sort_unstable_by(|a, b| name_at(bytes, a.0).to_bytes().cmp(name_at(bytes, b.0).to_bytes()));
+        names.items.sort_unstable_by(|a, b| a.name(bytes).cmp(b.name(bytes)));
         Ok(names)
     }
 
@@ -48,20 +68,16 @@ impl Names {
 
     /// The name at a position, and what it is.
     pub fn get(&self, index: usize) -> Option<(&CStr, FileType)> {
-        self.items.get(index).map(|&(offset, kind)| (name_at(&self.bytes, offset), kind))
+        self.items.get(index).map(|item| (item.with_nul(&self.bytes), item.kind))
     }
 
     /// Every name, and what it is.
     pub fn iter(&self) -> impl Iterator<Item = (&CStr, FileType)> {
-        self.items.iter().map(|&(offset, kind)| (name_at(&self.bytes, offset), kind))
+        self.items.iter().map(|item| (item.with_nul(&self.bytes), item.kind))
     }
 
     /// Whether a name is among them.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.items.binary_search_by(|item| name_at(&self.bytes, item.0).to_bytes().cmp(name)).is_ok()
+        self.items.binary_search_by(|item| item.name(&self.bytes).cmp(name)).is_ok()
     }
-}
-
-fn name_at(bytes: &[u8], offset: usize) -> &CStr {
-    CStr::from_bytes_until_nul(&bytes[offset..]).unwrap_or_default()
 }

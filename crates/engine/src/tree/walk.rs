@@ -1,13 +1,14 @@
 //! Walks a tree depth-first, names sorted by their bytes, folders before what they hold.
 //!
 //! A loop that is asked for the next step, not a recursion: no depth of a tree exhausts the stack. One `lstat` an entry,
-//! and nothing is opened but folders.
+//! and nothing is opened but folders; the next entries of a folder are [looked at ahead](super::ahead).
 
+use super::ahead::{Ahead, Asked};
 use super::filter::{Decision, Filter};
 use super::ladder::Ladder;
 use super::names::Names;
-use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
-use std::ffi::{CStr, CString};
+use rustix::fs::{FileType, Stat, fstat};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -69,19 +70,31 @@ pub struct Options<'a> {
 }
 
 struct Frame {
-    names: Names,
+    names: Arc<Names>,
+    asked: Asked,
     next: usize,
     path_length: usize,
     included: bool,
+}
+
+impl Frame {
+    fn new(names: Names, path_length: usize, included: bool) -> Self {
+        Self { names: Arc::new(names), asked: Asked::default(), next: 0, path_length, included }
+    }
+
+    /// The name that came last.
+    fn name(&self) -> &CStr {
+        self.next.checked_sub(1).and_then(|last| self.names.get(last)).map_or(c"", |(name, _)| name)
+    }
 }
 
 /// A walk under way.
 pub struct Walk<'a> {
     options: Options<'a>,
     ladder: Ladder,
+    ahead: Ahead,
     frames: Vec<Frame>,
     path: Vec<u8>,
-    name: CString,
     root_device: u64,
     /// The last entry was a folder that is to be entered, included or not.
     enter: Option<bool>,
@@ -92,14 +105,13 @@ impl<'a> Walk<'a> {
     #[allow(clippy::unnecessary_cast, reason = "the widths of these numbers differ by architecture")]
     pub fn new(root: Arc<OwnedFd>, options: Options<'a>) -> io::Result<Self> {
         let root_device = fstat(&root)?.st_dev as u64;
-        let names = Names::read(&root)?;
-        let frame = Frame { names, next: 0, path_length: 0, included: options.filter.includes_all() };
+        let frame = Frame::new(Names::read(&root)?, 0, options.filter.includes_all());
         Ok(Self {
             options,
             ladder: Ladder::new(root),
+            ahead: Ahead::default(),
             frames: vec![frame],
             path: Vec::new(),
-            name: CString::default(),
             root_device,
             enter: None,
         })
@@ -112,7 +124,7 @@ impl<'a> Walk<'a> {
 
     /// The last entry's name in its folder.
     pub fn name(&self) -> &CStr {
-        &self.name
+        self.frames.last().map_or(c"", Frame::name)
     }
 
     /// Whether the folder of the last entry also holds `name`.
@@ -136,12 +148,11 @@ impl<'a> Walk<'a> {
                     Err(error) => return Some(self.left_out(Reason::Lost(error))),
                 }
             };
-            frame.next += 1;
-            self.name = name.to_owned();
             if frame.path_length > 0 {
                 self.path.push(b'/');
             }
             self.path.extend_from_slice(name.to_bytes());
+            frame.next += 1;
             let included = frame.included;
             if let Some(step) = self.look(kind, included) {
                 return Some(step);
@@ -154,9 +165,9 @@ impl<'a> Walk<'a> {
         // What the folder says about the kind spares an lstat for everything that a pattern leaves out.
         let mut stat = None;
         let kind = if kind == FileType::Unknown {
-            match statat(self.ladder.here(), &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            match self.stat() {
                 Ok(found) => FileType::from_raw_mode(stat.insert(found).st_mode),
-                Err(error) => return Some(self.left_out(Reason::Lost(error.into()))),
+                Err(error) => return Some(self.left_out(Reason::Lost(error))),
             }
         } else {
             kind
@@ -170,11 +181,20 @@ impl<'a> Walk<'a> {
             (_, FileType::BlockDevice | FileType::CharacterDevice) => return Some(self.left_out(Reason::Device)),
             _ => {}
         }
-        let stat = match stat.map_or_else(|| statat(self.ladder.here(), &self.name, AtFlags::SYMLINK_NOFOLLOW), Ok) {
+        let stat = match stat.map_or_else(|| self.stat(), Ok) {
             Ok(stat) => stat,
-            Err(error) => return Some(self.left_out(Reason::Lost(error.into()))),
+            Err(error) => return Some(self.left_out(Reason::Lost(error))),
         };
         Some(self.found(stat, decision))
+    }
+
+    /// What `lstat` says of the entry at `self.path`.
+    fn stat(&mut self) -> io::Result<Stat> {
+        let folder = self.ladder.here();
+        match self.frames.last_mut() {
+            Some(Frame { names, asked, next, .. }) => self.ahead.look(folder, names, asked, *next - 1),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     #[allow(clippy::unnecessary_cast, reason = "the widths of these numbers differ by architecture")]
@@ -196,10 +216,10 @@ impl<'a> Walk<'a> {
     }
 
     fn go_down(&mut self, included: bool) -> io::Result<()> {
-        self.ladder.down(&self.name)?;
+        self.ladder.down(self.frames.last().map_or(c"", Frame::name))?;
         match Names::read(self.ladder.here()) {
             Ok(names) => {
-                self.frames.push(Frame { names, next: 0, path_length: self.path.len(), included });
+                self.frames.push(Frame::new(names, self.path.len(), included));
                 Ok(())
             }
             Err(error) => {

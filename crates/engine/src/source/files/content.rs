@@ -23,7 +23,7 @@ pub enum Growth {
 pub struct FileContent<'a> {
     folder: &'a OwnedFd,
     name: &'a CStr,
-    expected: &'a Stat,
+    expected: Stat,
     growth: Growth,
     opened: Option<io::Result<Opened>>,
     changed: Option<String>,
@@ -34,14 +34,19 @@ pub type Opened = (File, Stat);
 
 impl<'a> FileContent<'a> {
     /// The content of `name` in `folder`, which `lstat` found to be `expected`.
-    pub fn new(folder: &'a OwnedFd, name: &'a CStr, expected: &'a Stat, growth: Growth) -> Self {
+    pub fn new(folder: &'a OwnedFd, name: &'a CStr, expected: Stat, growth: Growth) -> Self {
         Self { folder, name, expected, growth, opened: None, changed: None }
     }
 
-    /// Opens the file now, for who wants more of it than its bytes. A failure is told when the bytes are wanted.
-    pub fn open_early(&mut self) -> Option<&File> {
+    /// Opens the file now, for who wants more of it than its bytes; also says what it is now, and that is what it must
+    /// stay. A failure is told when the bytes are wanted.
+    pub fn open_early(&mut self) -> Option<(&File, &Stat)> {
         let opened = self.opened.insert(open_file(self.folder, self.name));
-        opened.as_ref().ok().map(|(file, _)| file)
+        let (file, now) = opened.as_ref().ok()?;
+        if difference(&self.expected, now, Growth::Change) != Some(REPLACED) {
+            self.expected = *now;
+        }
+        Some((file, &self.expected))
     }
 
     /// Why what was read is not one state of the file, if it is not.
@@ -53,16 +58,16 @@ impl<'a> FileContent<'a> {
 impl Content for FileContent<'_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
         let (file, now) = self.opened.take().unwrap_or_else(|| open_file(self.folder, self.name))?;
-        if difference(self.expected, &now, self.growth).is_some_and(|what| what == REPLACED) {
+        if difference(&self.expected, &now, self.growth) == Some(REPLACED) {
             self.changed = Some("it was replaced by another file before it was read".to_owned());
         }
         Ok(Box::new(Reader {
             size: self.expected.st_size as u64,
-            data_until: if is_sparse(self.expected) { 0 } else { u64::MAX },
+            data_until: if is_sparse(&self.expected) { 0 } else { u64::MAX },
             hole_until: 0,
             position: 0,
             file,
-            expected: self.expected,
+            expected: &self.expected,
             growth: self.growth,
             changed: &mut self.changed,
         }))

@@ -176,10 +176,10 @@ impl Run<'_> {
                     entry.kind = EntryKind::HardLink { target };
                     return self.hand_over(entry);
                 }
-                self.content(walk, entry, &stat, Growth::Change)
+                self.content(walk, entry, stat, Growth::Change)
             }
             Style::Logs if self.context.deduplicating || !compress::is_wanted(walk) => {
-                self.content(walk, entry, &stat, Growth::Allowed)
+                self.content(walk, entry, stat, Growth::Allowed)
             }
             Style::Logs => {
                 self.read_attributes(walk, None, &mut entry);
@@ -204,11 +204,18 @@ impl Run<'_> {
         }
     }
 
-    fn content(&mut self, walk: &Walk<'_>, mut entry: Entry, stat: &Stat, growth: Growth) -> Result<()> {
+    fn content(&mut self, walk: &Walk<'_>, mut entry: Entry, stat: Stat, growth: Growth) -> Result<()> {
         let mut content = FileContent::new(walk.folder(), walk.name(), stat, growth);
         match self.writer.known_attributes(&entry.path, stat.st_size as u64, &entry.metadata)? {
             Some(attributes) => entry.metadata.xattrs = attributes,
-            None => self.read_attributes(walk, content.open_early(), &mut entry),
+            None => {
+                let opened = content.open_early();
+                if let Some((_, now)) = opened {
+                    entry.metadata = self.metadata.described(now);
+                    entry.kind = EntryKind::File { size_bytes: Some(now.st_size as u64) };
+                }
+                self.read_attributes(walk, opened.map(|(file, _)| file), &mut entry);
+            }
         }
         let outcome = self.writer.write(&entry, Some(&mut content))?;
         let changed = content.changed();

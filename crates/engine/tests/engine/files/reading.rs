@@ -76,6 +76,60 @@ fn a_file_that_is_written_to_while_it_is_read_makes_the_component_partial() {
 }
 
 #[test]
+fn what_was_looked_at_ahead_is_what_is_there_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for number in 0..300 {
+        write(&path(&format!("file {number:03}")), &"x".repeat(number));
+    }
+    std::fs::create_dir(path("file 009 is a folder")).unwrap();
+    let (grows, chmod) = (path("file 020"), path("file 009 is a folder"));
+    let (memory, manifest) = read_while(folder.path(), move |entry| {
+        if entry.path.as_bytes() == b"file 003" {
+            write(&grows, "longer than it was");
+            std::fs::set_permissions(&chmod, Permissions::from_mode(0o710)).unwrap();
+            // Longer than what was seen counts.
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+        }
+    });
+    assert_eq!((manifest.state, manifest.warnings), (State::Succeeded, vec![]));
+    assert_eq!(memory.entries.len(), 301);
+    for (entry, content) in &memory.entries {
+        let name = entry.path.to_string();
+        let EntryKind::File { size_bytes } = entry.kind else {
+            assert_eq!((name.as_str(), entry.metadata.mode), ("file 009 is a folder", 0o710));
+            continue;
+        };
+        let size = if name == "file 020" { 18 } else { name[5..].parse().unwrap() };
+        assert_eq!((size_bytes, content.len()), (Some(size as u64), size), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_changes_before_it_is_opened_is_taken_as_it_is_then() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "c"] {
+        write(&folder.path().join(name), "content");
+    }
+    for number in 0..40 {
+        write(&folder.path().join(format!("d{number:02}")), "content");
+    }
+    let changed = folder.path().join("d20");
+    let (memory, manifest) = read_while(folder.path(), move |entry| {
+        // By then the thread that looks ahead has seen it, and less than a second ago.
+        if entry.path.as_bytes() == b"d16" {
+            write(&changed, "longer content");
+        }
+    });
+    assert_eq!((manifest.state, manifest.warnings), (State::Succeeded, vec![]));
+    let (entry, content) = memory.entries.iter().find(|(entry, _)| entry.path.as_bytes() == b"d20").unwrap();
+    assert_eq!(
+        (&entry.kind, content.as_slice()),
+        (&EntryKind::File { size_bytes: Some(14) }, b"longer content".as_slice())
+    );
+}
+
+#[test]
 fn a_file_that_is_gone_or_replaced_by_a_pipe_is_told_and_never_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["1", "2", "3", "4"] {
