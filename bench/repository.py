@@ -153,7 +153,8 @@ def uploads(contest, source, binary, example):
     subprocess.check_call(["cp", "-a", source, live])
     tools = contest.tools("uploads", live, binary, example, 'kind = "files"')
     contest.step("first backup of uploads", tools, "backup", live)
-    contest.step("uploads, nothing changed", tools, "backup", live, contest.rounds)
+    # A third of a second each: one run says little.
+    contest.step("uploads, nothing changed", tools, "backup", live, max(contest.rounds, 5))
     contest.step("restore of uploads", tools, "restore", live, contest.rounds)
     contest.step("verify all data of uploads", tools, "check", live, contest.rounds)
     saved = contest.bench + "/saved"
