@@ -1,8 +1,8 @@
 //! The way of a blob into the store: hash, look up, compress, seal, pack, upload.
 //!
 //! The caller's thread reads and cuts; it hands batches of blobs to workers, which hash, compress and seal them and put them
-//! into an open pack. Who fills a pack uploads it and then, and only then, lists it in the index. There are two workers more than
-//! there are processors to use: they usually wait for the store. All queues are bounded: memory is a few packs and batches,
+//! into an open pack. Who fills a pack uploads it and then, and only then, lists it in the index. There is one worker more than
+//! there are processors to use: one usually waits for the store. All queues are bounded: memory is a few packs and batches,
 //! whatever the content.
 //!
 //! A data blob goes into one of two open packs by lot: what an observer sees of packs' sizes tells less of the files in them.
@@ -29,8 +29,9 @@ use std::thread::JoinHandle;
 
 /// Batches that wait for a worker.
 const BATCHES_WAITING: usize = 2;
-/// Workers beyond the processors: they wait for the store while others work.
-const WAITING_WORKERS: usize = 2;
+/// Workers beyond the processors: one waits for the store while others work. Each may hold a pack of its own; a second one
+/// made nothing faster on a local disk, and cost ten mebibytes.
+const WAITING_WORKERS: usize = 1;
 /// Open packs for data.
 const DATA_PACKS: usize = 2;
 
