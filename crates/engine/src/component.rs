@@ -8,7 +8,7 @@ use crate::id::Id;
 use crate::manifest::{ComponentKind, Export, Format};
 use crate::source::{self, Source};
 use crate::target::{self, Place, Target};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, redact};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vault::error::IoContext;
@@ -182,8 +182,8 @@ impl ComponentConfig {
     pub fn without_secrets(&self) -> Self {
         let mut copy = self.clone();
         if let ComponentSettings::Postgres(settings) | ComponentSettings::Mysql(settings) = &mut copy.settings {
-            settings.url = redact_url(&settings.url);
-            settings.drill_url = settings.drill_url.as_deref().map(redact_url);
+            settings.url = redact::address_without_password(&settings.url);
+            settings.drill_url = settings.drill_url.as_deref().map(redact::address_without_password);
         }
         copy
     }
@@ -208,46 +208,5 @@ impl ComponentConfig {
     /// Settings that serve to restore elsewhere: only the kind and the name matter.
     pub fn elsewhere(name: &str, kind: ComponentKind, folder: &Path) -> Result<Self> {
         Self::from_origin(name, kind, name, folder)
-    }
-}
-
-/// An address without its password.
-pub fn redact_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(authority_end);
-    let authority = match authority.rsplit_once('@') {
-        Some((credentials, host)) => {
-            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
-            format!("{user}@{host}")
-        }
-        None => authority.to_owned(),
-    };
-    let tail = match tail.split_once('?') {
-        Some((path, query)) => {
-            let kept: Vec<_> =
-                query.split('&').filter(|pair| !pair.to_ascii_lowercase().starts_with("password=")).collect();
-            if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
-        }
-        None => tail.to_owned(),
-    };
-    format!("{scheme}://{authority}{tail}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_does_not_survive_in_an_address() {
-        for url in [
-            "postgres://crm:s3cr3t@db/crm",
-            "postgres://crm:s3@cr3t@db:5432/crm?sslmode=require",
-            "mysql://crm@db/crm?password=s3cr3t&x=1",
-        ] {
-            let shown = redact_url(url);
-            assert!(!shown.contains("s3"), "{shown}");
-            assert!(shown.contains("crm@db"), "{shown}");
-        }
     }
 }

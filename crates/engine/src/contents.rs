@@ -5,7 +5,7 @@ use crate::config::ComponentConfig;
 use crate::hash::HashKey;
 use crate::id::Id;
 use crate::locate::{self, Backup};
-use crate::manifest::Manifest;
+use crate::manifest::{ComponentKind, Manifest};
 use crate::room::Room;
 use crate::target::{Context, Place, Target};
 use crate::{Error, ErrorKind, Result, component};
@@ -88,41 +88,70 @@ fn nothing_at(backup: &Backup, path: &str) -> Error {
     )
 }
 
-/// Fetches the entries at or below `paths` into `folder`, which must be new or empty, below their components' names. A path
-/// inside a database fetches the database.
+/// What was fetched.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched {
+    /// Files, folders and so on.
+    pub entries: u64,
+    /// Whether the backup says what belongs to it; a snapshot that `restic` took does not.
+    pub has_manifest: bool,
+}
+
+/// Fetches the entries at or below `paths` (everything when there are none) into `folder`, which must be new or empty, below
+/// their components' names. A path inside a database fetches the database.
 pub fn fetch(
     room: &Room,
     backup: &Backup,
     paths: &[String],
     folder: &Path,
     progress: &Arc<dyn Progress>,
-) -> Result<u64> {
-    let (mut reader, manifest) = backup.open_with_manifest(room)?;
+) -> Result<Fetched> {
+    let mut reader = backup.open(room)?;
+    let manifest = match backup.manifest_of(&mut *reader) {
+        Err(error) if error.kind() == ErrorKind::NotABackup && backup.may_be_foreign() => None,
+        other => Some(other?),
+    };
     let prefixes: Vec<_> = paths.iter().map(|path| path.trim_matches('/').as_bytes().to_vec()).collect();
     let mut missing = prefixes.clone();
+    let selection = if prefixes.is_empty() { Selection::all() } else { Selection::below(prefixes) };
     let context = Context { progress: &**progress, hash_key: HashKey::default(), disconnect_clients: false };
     let mut targets: BTreeMap<String, Box<dyn Target>> = BTreeMap::new();
-    let mut fetched = 0;
-    reader.visit(&Selection::below(prefixes), &mut |entry: &Entry, content: &mut dyn Read| {
+    let mut entries = 0;
+    reader.visit(&selection, &mut |entry: &Entry, content: &mut dyn Read| {
         missing.retain(|prefix| !entry.path.starts_with(prefix));
+        let Some(manifest) = &manifest else {
+            let target = match targets.entry(String::new()) {
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(new) => new.insert(foreign_target(room, folder)?),
+            };
+            entries += 1;
+            return target.entry(&context, entry, &mut Counted { content, progress: &**progress });
+        };
         let (name, Some(inner)) = take_apart(entry)? else { return Ok(()) };
         let target = match targets.entry(name) {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(new) => {
-                let target = target_below(room, folder, &manifest, new.key())?;
+                let target = target_below(room, folder, manifest, new.key())?;
                 new.insert(target)
             }
         };
-        fetched += 1;
+        entries += 1;
         target.entry(&context, &inner, &mut Counted { content, progress: &**progress })
     })?;
     for target in targets.values_mut() {
         target.finish(&context)?;
     }
     match missing.first() {
-        None => Ok(fetched),
+        None => Ok(Fetched { entries, has_manifest: manifest.is_some() }),
         Some(path) => Err(nothing_at(backup, &String::from_utf8_lossy(path))),
     }
+}
+
+/// Of a snapshot without a manifest all is files, whatever a program made of them.
+fn foreign_target(room: &Room, folder: &Path) -> Result<Box<dyn Target>> {
+    let config = ComponentConfig::elsewhere("snapshot", ComponentKind::Files, folder)?;
+    component::target(&config, Place::Folder { path: folder.to_owned() }, &room.surroundings)
 }
 
 fn target_below(room: &Room, folder: &Path, manifest: &Manifest, name: &str) -> Result<Box<dyn Target>> {

@@ -27,6 +27,7 @@ pub mod notify;
 pub mod rebuild;
 pub mod recover;
 pub mod recovery_kit;
+pub mod redact;
 pub mod repository;
 pub mod restore;
 pub mod retention;

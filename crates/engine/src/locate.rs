@@ -79,6 +79,11 @@ fn expected(record: &BackupRecord, manifest: Option<&Manifest>) -> Expected {
 }
 
 impl Backup {
+    /// Whether another program may have made it: a snapshot that only its place is known of.
+    pub const fn may_be_foreign(&self) -> bool {
+        matches!(self.location, Location::Snapshot { .. }) && self.record.is_none()
+    }
+
     /// For messages: its id where it is known, else where it lies.
     pub fn label(&self) -> String {
         self.record.as_ref().map_or_else(|| self.location.text(), |record| record.id.to_string())

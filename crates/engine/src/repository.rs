@@ -73,6 +73,8 @@ pub fn create(room: &Room, job: &Job, progress: &Arc<dyn Progress>) -> Result<Bo
         Some(repository) => repository,
         None => make(room, key)?,
     };
+    // After a rotation: whoever has the current key must be able to open what it is said to open.
+    repository.ensure_key(key)?;
     let plan = format!("plan:{}", job.plan);
     let parent = repository.list()?.0.into_iter().rev().find(|snapshot| snapshot.tags.contains(&plan));
     let options = WriterOptions {
@@ -308,4 +310,12 @@ pub fn add_key(room: &Room, new: &Key) -> Result<()> {
 /// Withdraws a key of which `remaining` takes the place.
 pub fn remove_key(room: &Room, old: &Key, remaining: &Key) -> Result<()> {
     existing(room)?.map_or(Ok(()), |repository| repository.remove_key(old, std::slice::from_ref(remaining)))
+}
+
+/// Lets `current` open the repository and withdraws those before it. `false`: there is no repository.
+pub fn replace_keys(room: &Room, previous: &[Key], current: &Key) -> Result<bool> {
+    let Some(repository) = existing(room)? else { return Ok(false) };
+    repository.ensure_key(current)?;
+    previous.iter().try_for_each(|old| repository.remove_key(old, std::slice::from_ref(current)))?;
+    Ok(true)
 }

@@ -56,11 +56,7 @@ fn rotate(session: &Session) -> Result<Report> {
         session.config.values.iter().find(|value| value.key == name).map_or("", |value| value.origin.as_str())
     };
     if origin("encryption_key").contains("environment") || origin("previous_keys").contains("environment") {
-        return Err(Error::new(
-            ErrorKind::Refused,
-            "the key comes from the environment, which this command cannot change",
-            "Make a key with `strongroom key generate`, set it as BACKUP_ENCRYPTION_KEY, and add the old one to BACKUP_PREVIOUS_KEYS.",
-        ));
+        return rotated_by_hand(session, old, previous);
     }
     let new = Key::generate()?;
     let room = session.room()?;
@@ -78,6 +74,28 @@ fn rotate(session: &Session) -> Result<Report> {
         old.fingerprint()
     );
     Ok(Report::done(json!({ "fingerprint": new.fingerprint(), "previous": older.len() }), text))
+}
+
+/// The key was changed where this command cannot: what is left to do is the repository.
+fn rotated_by_hand(session: &Session, current: &Key, previous: &[Key]) -> Result<Report> {
+    let room = session.room()?;
+    if previous.is_empty() || !engine::repository::replace_keys(&room, previous, current)? {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            "the key comes from the environment, which this command cannot change",
+            "Make a key with `strongroom key generate`, set it as BACKUP_ENCRYPTION_KEY, and add the old one to \
+             BACKUP_PREVIOUS_KEYS. If there is a repository, say this again then: it withdraws the old key there.",
+        ));
+    }
+    let withdrawn: Vec<_> = previous.iter().map(Key::fingerprint).collect();
+    let details = json!({ "from": withdrawn, "to": current.fingerprint() });
+    room.audit(&session.actor, "key-rotate", None, Ok(()), details)?;
+    let text = format!(
+        "The repository opens with the key {} now, and no longer with {}.\nMake a new recovery kit now: strongroom key recovery-kit",
+        current.fingerprint(),
+        withdrawn.join(", ")
+    );
+    Ok(Report::done(json!({ "fingerprint": current.fingerprint(), "previous": previous.len() }), text))
 }
 
 fn recovery_kit(output: Option<&Path>, session: &Session) -> Result<Report> {

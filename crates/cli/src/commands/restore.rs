@@ -7,7 +7,7 @@ use crate::session::Session;
 use engine::catalog::restores::{RestoreRecord, RestoreState};
 use engine::manifest::Figures;
 use engine::restore::{self, Destination, Plan, Request};
-use engine::{component, contents, locate};
+use engine::{contents, locate, redact};
 use std::path::{Path, PathBuf};
 use vault::{Error, ErrorKind, Result};
 
@@ -39,8 +39,18 @@ pub fn run(arguments: &Restore, session: &Session) -> Result<Report> {
     if request.destination != Destination::Live {
         let result = restore::elsewhere(&room, &request, &session.progress());
         session.reporter.finish();
-        let manifest = result?;
-        let to = component::redact_url(arguments.to.as_deref().unwrap_or_default());
+        let manifest = match result {
+            // What another program made says of itself which files it holds, and no more.
+            Err(error)
+                if error.kind() == ErrorKind::NotABackup
+                    && request.components.is_empty()
+                    && matches!(request.destination, Destination::Folder(_)) =>
+            {
+                return fetch(arguments, &request.destination, session, &room);
+            }
+            other => other?,
+        };
+        let to = redact::address(arguments.to.as_deref().unwrap_or_default());
         let text = format!(
             "Restored {} to {to} and compared it with its manifest: equal. The application was not touched.",
             manifest.id
@@ -92,8 +102,17 @@ fn fetch(
     let fetched = contents::fetch(room, &backup, &arguments.path, folder, &session.progress());
     session.reporter.finish();
     let fetched = fetched?;
-    let text = format!("Fetched {} into {}.", units::counted(fetched, "entry", "entries"), folder.display());
-    Ok(Report::done(serde_json::json!({ "entries": fetched, "to": folder }), text))
+    let mut text =
+        format!("Fetched {} into {}.", units::counted(fetched.entries, "entry", "entries"), folder.display());
+    if !fetched.has_manifest {
+        text.push_str(
+            "\nThe snapshot has no manifest: what was fetched was compared with its hashes, but nothing says what it should hold.",
+        );
+    }
+    Ok(Report::done(
+        serde_json::json!({ "entries": fetched.entries, "hasManifest": fetched.has_manifest, "to": folder }),
+        text,
+    ))
 }
 
 /// Shows what would happen and refuses, unless the word was given.

@@ -172,6 +172,61 @@ fn a_rotated_key_opens_the_repository_and_the_old_one_no_longer() {
     assert_ne!(outcome.exit, 0, "the retired key is withdrawn");
 }
 
+#[test]
+fn a_key_that_was_changed_in_the_environment_opens_the_repository_too() {
+    let app = App::new();
+    let record = repository_backup(&app);
+    let new = "ab".repeat(32);
+    let with = |current: &str, previous: &str, arguments: &[&str]| {
+        let mut command = app.command(arguments);
+        Outcome::of(command.env("BACKUP_ENCRYPTION_KEY", current).env("BACKUP_PREVIOUS_KEYS", previous))
+    };
+    let opens = |key: &str| {
+        let mut restic = Command::new("restic");
+        restic.args(["--no-cache", "-r"]).arg(app.path().join("backups/repository"));
+        Outcome::of(restic.arg("snapshots").env("RESTIC_PASSWORD", key)).exit == 0
+    };
+    assert_eq!(with(&new, KEY, &["backup", "--format", "repository"]).exit, 0);
+    assert!(opens(&new) && opens(KEY), "a key file too many does no harm");
+    assert_eq!(with(&new, KEY, &["key", "rotate"]).exit, 0);
+    assert!(opens(&new) && !opens(KEY), "the retired key is withdrawn");
+    assert_eq!(with(&new, "", &["drill", record["id"].as_str().unwrap()]).exit, 0);
+    assert_ne!(with(&new, "", &["key", "rotate"]).exit, 0, "there is nothing left to withdraw");
+}
+
+#[test]
+fn a_snapshot_that_restic_took_is_listed_and_fetched_as_a_whole_or_in_part() {
+    let app = App::new();
+    let place = app.path().join("theirs");
+    let restic = |arguments: &[&str]| {
+        let mut restic = Command::new("restic");
+        restic.args(["--no-cache", "-r"]).arg(&place).args(arguments).env("RESTIC_PASSWORD", KEY);
+        let outcome = Outcome::of(restic.current_dir(app.path()));
+        assert_eq!(outcome.exit, 0, "restic {arguments:?}: {outcome:?}");
+        outcome.stdout
+    };
+    std::fs::create_dir_all(app.path().join("mine/deep")).unwrap();
+    std::fs::write(app.path().join("mine/deep/file"), "content").unwrap();
+    std::fs::write(app.path().join("alone"), "at the top").unwrap();
+    for version in ["1", "2"] {
+        restic(&["init", "--repository-version", version]);
+        restic(&["backup", "mine", "alone"]);
+        let snapshots: Value = serde_json::from_str(&restic(&["snapshots", "--json"])).unwrap();
+        let location = format!("{}#{}", place.display(), snapshots[0]["id"].as_str().unwrap());
+        assert!(app.ok(&["files", &location]).to_string().contains("mine/deep/file"));
+        let (whole, part) = (app.path().join(format!("whole-{version}")), app.path().join(format!("part-{version}")));
+        let told = app.ok(&["restore", &location, "--to", whole.to_str().unwrap()]);
+        assert_eq!(told["hasManifest"], false, "nothing says what the snapshot should hold");
+        app.ok(&["restore", &location, "--path", "mine/deep", "--to", part.to_str().unwrap()]);
+        let text = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        assert_eq!(text(whole.join("mine/deep/file")), "content");
+        assert_eq!(text(whole.join("alone")), "at the top");
+        assert_eq!(text(part.join("mine/deep/file")), "content");
+        assert!(!part.join("alone").exists());
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+}
+
 /// Packs of more than 100 KiB.
 fn large_packs(app: &App) -> BTreeSet<PathBuf> {
     let data = app.path().join("backups/repository/data");

@@ -2,7 +2,7 @@
 
 use super::layers::{Origins, join};
 use super::settings::Settings;
-use crate::{Error, Result};
+use crate::{Error, Result, redact};
 use serde::Serialize;
 
 /// One setting.
@@ -56,37 +56,8 @@ fn shown(key: &str, value: &serde_json::Value) -> String {
     match last {
         "encryption_key" | "previous_keys" | "password" | "secret" => HIDDEN.to_owned(),
         // The path of a web hook or ping is its secret.
-        "url" | "start" | "success" | "failure" if key.starts_with("notify.") => origin_of_url(&text),
-        "url" | "drill_url" | "jwks_url" => without_password(&text),
+        "url" | "start" | "success" | "failure" if key.starts_with("notify.") => redact::origin(&text),
+        "url" | "drill_url" | "jwks_url" => redact::address(&text),
         _ => text,
     }
-}
-
-fn origin_of_url(url: &str) -> String {
-    let host_end = url.find("://").map(|at| url[at + 3..].find('/').map_or(url.len(), |slash| at + 3 + slash));
-    let shown = host_end.map_or("", |end| &url[..end]);
-    format!("{}/…", without_password(shown))
-}
-
-/// A database's address without its password: `postgres://app:…@host/db`. Secrets in its query go, too.
-pub(super) fn without_password(url: &str) -> String {
-    let Some(scheme_end) = url.find("://").map(|at| at + 3) else { return url.to_owned() };
-    let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
-    let authority_end = address[scheme_end.min(address.len())..].rfind('@').map(|at| scheme_end + at);
-    let mut shown = match authority_end {
-        Some(end) => {
-            let user = &address[scheme_end..end];
-            match user.split_once(':') {
-                Some((user, _)) => format!("{}{user}:…{}", &address[..scheme_end], &address[end..]),
-                None => address.to_owned(),
-            }
-        }
-        None => address.to_owned(),
-    };
-    if let Some(query) = query {
-        let secret = |part: &&str| part.to_ascii_lowercase().contains("password");
-        let parts: Vec<&str> = query.split('&').map(|part| if secret(&part) { "password=…" } else { part }).collect();
-        shown = format!("{shown}?{}", parts.join("&"));
-    }
-    shown
 }

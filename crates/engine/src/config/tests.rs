@@ -279,7 +279,7 @@ fn no_secret_is_shown() {
             "{value:?}"
         );
     }
-    assert_eq!(origin(&config, "components.database.url").0, "mysql://app:…@db/app?password=…&x=1");
+    assert_eq!(origin(&config, "components.database.url").0, "mysql://app:…@db/app?sslpassword=…&x=1");
     assert_eq!(origin(&config, "notify.webhook[0].url").0, "https://hooks.slack.com/…");
     assert_eq!(origin(&config, "notify.webhook[0].url").1, "strongroom.toml line 5");
     assert_eq!(origin(&config, "encryption_key").0, "(set, not shown)");

@@ -51,7 +51,7 @@ impl Request {
         match &self.destination {
             Destination::Live => "live".to_owned(),
             Destination::Folder(folder) => folder.display().to_string(),
-            Destination::Database(url) => crate::component::redact_url(url),
+            Destination::Database(url) => crate::redact::address(url),
         }
     }
 }

@@ -14,17 +14,17 @@ use crate::store::Store;
 /// restic stops after as many; so an attacker who may write cannot keep us busy with scrypt for ever.
 const KEY_FILES_MAX: usize = 20;
 
-/// Finds the key file that one of the passwords opens.
-pub fn open(store: &dyn Store, passwords: &[&[u8]]) -> Result<MasterKey> {
+/// Finds the key file that one of the passwords opens, and says which password it was.
+pub fn open(store: &dyn Store, passwords: &[&[u8]]) -> Result<(MasterKey, usize)> {
     let files = list(store, FileKind::Key)?;
     if files.is_empty() {
         return Err(no_repository(store));
     }
     let mut last = None;
     for (id, _) in files.into_iter().take(KEY_FILES_MAX) {
-        for password in passwords {
+        for (number, password) in passwords.iter().enumerate() {
             match open_one(store, id, password) {
-                Ok(Some(key)) => return Ok(key),
+                Ok(Some(key)) => return Ok((key, number)),
                 Ok(None) => {}
                 // Another key file may be fine.
                 Err(error) => last = Some(error),
@@ -53,6 +53,16 @@ pub fn add(files: &Files, environment: &Environment, password: &[u8]) -> Result<
     let id = Id::of(&json);
     files.store.put(&FileKind::Key.object_name(id), &json)?;
     Ok(id)
+}
+
+/// Adds a key file for `key`, unless there is one. Whether it was added.
+pub fn ensure(files: &Files, environment: &Environment, key: &Key) -> Result<bool> {
+    let password = key.expose_hex();
+    match open(files.store.as_ref(), &[password.as_bytes()]) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::WrongKey => add(files, environment, password.as_bytes()).map(|_| true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes every key file that `key` opens, if one of `remaining` opens another.

@@ -14,7 +14,7 @@ use super::keys;
 use super::lock::Lock;
 use crate::entry::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::Key;
+use crate::key::{Fingerprint, Key};
 use crate::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub struct Repository {
     pub(super) config: Config,
     pub(super) environment: Environment,
     pub(super) options: Options,
+    /// The key that opened it, if it was no password.
+    opened_by: Option<Fingerprint>,
 }
 
 impl Repository {
@@ -128,7 +130,7 @@ impl Repository {
         }
         let config = Config { version, ..Config::generate()? };
         let files = Files { store, key: MasterKey::generate()?, compress: config.compresses() };
-        let repository = Self { files, config, environment, options };
+        let repository = Self { files, config, environment, options, opened_by: Some(key.fingerprint()) };
         // The key first: a config without a key could never be opened, a key without a config is just litter.
         keys::add(&repository.files, &repository.environment, key.expose_hex().as_bytes())?;
         let sealed = repository.files.key.seal(&repository.config.encode()?)?;
@@ -139,12 +141,13 @@ impl Repository {
     /// Opens a repository, ours or restic's. No key fits: [`ErrorKind::WrongKey`]; there is none:
     /// [`ErrorKind::NotABackup`].
     pub fn open(store: Arc<dyn Store>, secret: Secret<'_>, environment: Environment, options: Options) -> Result<Self> {
-        let key = match secret {
-            Secret::Password(password) => keys::open(store.as_ref(), &[password.as_bytes()])?,
+        let (key, opened_by) = match secret {
+            Secret::Password(password) => (keys::open(store.as_ref(), &[password.as_bytes()])?.0, None),
             Secret::Keys(candidates) => {
                 let digits: Vec<_> = candidates.iter().map(Key::expose_hex).collect();
                 let passwords: Vec<&[u8]> = digits.iter().map(|digits| digits.as_bytes()).collect();
-                keys::open(store.as_ref(), &passwords)?
+                let (key, number) = keys::open(store.as_ref(), &passwords)?;
+                (key, Some(candidates[number].fingerprint()))
             }
         };
         let mut sealed = match store.read_all(config::OBJECT_NAME, config::SIZE_BYTES_MAX) {
@@ -156,7 +159,7 @@ impl Repository {
                 .ok_or_else(|| damaged_file("config", "it was not sealed with this repository's key"))?,
         )?;
         let files = Files { store, key, compress: config.compresses() };
-        Ok(Self { files, config, environment, options })
+        Ok(Self { files, config, environment, options, opened_by })
     }
 
     /// The repository's random name, the same wherever it is copied.
@@ -217,6 +220,14 @@ impl Repository {
     /// Lets a further key open the repository. Returns the key file's id.
     pub fn add_key(&self, key: &Key) -> Result<Id> {
         keys::add(&self.files, &self.environment, key.expose_hex().as_bytes())
+    }
+
+    /// Lets `key` open the repository if it does not yet, as after a rotation. Whether a key file was added.
+    pub fn ensure_key(&self, key: &Key) -> Result<bool> {
+        if self.opened_by == Some(key.fingerprint()) {
+            return Ok(false);
+        }
+        keys::ensure(&self.files, &self.environment, key)
     }
 
     /// Withdraws a key. Refused if no other of `remaining` opens the repository then. What the old key could read it can

@@ -3,6 +3,7 @@
 //! `mysql://user:password@host:port/database?socket=…&ssl-mode=…` as Prisma, Rails, SQLAlchemy and the server's own tools
 //! write it. Parameters of connection pools mean nothing here and are passed over. The password is in no message.
 
+use crate::redact::has_cut_password;
 use crate::{Error, ErrorKind, Result};
 use mysql::{ClientIdentity, OptsBuilder, SslOpts};
 use std::borrow::Cow;
@@ -41,6 +42,9 @@ impl Address {
             .iter()
             .find_map(|scheme| url.strip_prefix(scheme))
             .ok_or_else(|| bad("does not begin with mysql:// or mariadb://"))?;
+        if has_cut_password(rest) {
+            return Err(bad("seems to hold a password with a / or ? in it: write them as %2F and %3F"));
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, place) = match authority.rsplit_once('@') {
@@ -157,7 +161,10 @@ fn split_port(place: &str) -> Result<(String, u16)> {
             None => (decode(place)?, None),
         },
     };
-    let port = port.filter(|port| !port.is_empty()).map_or(Ok(3306), str::parse).map_err(|_| bad("has a bad port"))?;
+    let port = port
+        .filter(|port| !port.is_empty())
+        .map_or(Ok(3306), str::parse)
+        .map_err(|_| bad("has a port that is not a number up to 65535"))?;
     Ok((if host.is_empty() { "localhost".to_owned() } else { host }, port))
 }
 
@@ -239,9 +246,15 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_without_showing_its_password() {
-        for url in
-            ["postgres://u:secret@h/d", "mysql://u:secret@h", "mysql://u:secret@h:x/d", "mysql://u:secret%zz@h/d"]
-        {
+        for url in [
+            "postgres://u:secret@h/d",
+            "mysql://u:secret@h",
+            "mysql://u:secret@h:x/d",
+            "mysql://u:secret%zz@h/d",
+            "mysql://u:secret/x@h/d",
+            "mysql://u:1/secret@h/d",
+            "mysql://u:secret/d",
+        ] {
             let error = Address::parse(url).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(!format!("{error:?}").contains("secret"));

@@ -4,6 +4,7 @@
 //! text of `~/.pgpass`) comes in through [`ClientSettings`]. A password never appears in `Debug` output or messages.
 
 use super::tls::TlsMode;
+use crate::redact::has_cut_password;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::PathBuf;
@@ -66,6 +67,9 @@ impl Address {
     /// passed over, but an unknown one that begins with `ssl` is refused: a misspelt `sslmode` must not pass for none.
     pub fn parse(url: &str, client: &ClientSettings) -> Result<Self> {
         let rest = strip_scheme(url)?;
+        if has_cut_password(rest) {
+            return Err(bad("its password seems to hold a / or ?".to_owned(), "Write them as %2F and %3F."));
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (userinfo, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -214,7 +218,8 @@ fn parse_port(port: &str) -> Result<u16> {
     if port.is_empty() {
         return Ok(5432);
     }
-    port.parse().map_err(|_| bad(format!("{port:?} is not a port"), "A port is a number up to 65535."))
+    // Not told: it may be part of a password.
+    port.parse().map_err(|_| bad("its port is not a number up to 65535".to_owned(), "Write it as host:5432."))
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -309,6 +314,10 @@ mod tests {
             "postgresql://a:geheim%@b/c",
             "postgresql://a:geheim@b/c?sslmod=require",
             "postgresql://a:geheim@b/c?sslmode=sometimes",
+            "postgresql://a:geheim/x@b/c",
+            "postgresql://a:12/geheim@b/c",
+            "postgresql://a:geheim?x@b/c",
+            "postgresql://a:geheim/c",
         ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");

@@ -29,9 +29,6 @@ use std::thread::JoinHandle;
 
 /// Batches that wait for a worker.
 const BATCHES_WAITING: usize = 2;
-/// Workers beyond the processors: one waits for the store while others work. Each may hold a pack of its own; a second one
-/// made nothing faster on a local disk, and cost ten mebibytes.
-const WAITING_WORKERS: usize = 1;
 /// Open packs for data.
 const DATA_PACKS: usize = 2;
 
@@ -155,7 +152,9 @@ impl Pipeline {
             return Ok(pipeline);
         }
         let (batches_in, batches) = bounded::<Batch>(BATCHES_WAITING);
-        for _ in 0..shared.options.threads + WAITING_WORKERS {
+        // One more than the processors: it waits for the store while others work. Each may hold a pack of its own; a second
+        // one made nothing faster on a local disk, and cost ten mebibytes.
+        for _ in 0..=shared.options.threads {
             let mut worker = Worker::new(Arc::clone(&shared))?;
             let (batches, named, buffers) = (batches.clone(), named_in.clone(), buffers_in.clone());
             pipeline.workers.push(spawn("repository worker", move || {
