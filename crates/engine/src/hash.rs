@@ -113,12 +113,25 @@ impl SetHasher {
         match &mut self.keyed {
             Keyed::Blake3(key) => self.sum.add(Sum::of(blake3::keyed_hash(key, member).as_bytes())),
             Keyed::PolyvalAes(keyed) => {
-                if let Some(full) = keyed.add(member) {
+                if let Some(full) = keyed.wait(keyed.polyval(member)) {
                     self.sum.add(full);
                 }
             }
         }
         self.count += 1;
+    }
+
+    /// Adds one that was put together in its frame.
+    pub fn add_framed(&mut self, frame: &mut Frame) {
+        match &mut self.keyed {
+            Keyed::PolyvalAes(keyed) => {
+                if let Some(full) = keyed.wait(keyed.polyval_framed(frame)) {
+                    self.sum.add(full);
+                }
+                self.count += 1;
+            }
+            Keyed::Blake3(_) => self.add(&frame.bytes[FRAME_BYTES..]),
+        }
     }
 
     /// Joins the sum of another part of the same set (from another thread).
@@ -175,6 +188,34 @@ impl Sum {
     }
 }
 
+/// Zeros before a framed member: the most that a whole number of groups can lack.
+const FRAME_BYTES: usize = GROUP_BYTES - BLOCK_BYTES;
+
+/// Where a member is put together to be hashed as it lies there: POLYVAL wants zeros before it and its length behind.
+#[derive(Debug)]
+pub struct Frame {
+    bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// An empty member.
+    pub fn new() -> Self {
+        Self { bytes: vec![0; FRAME_BYTES] }
+    }
+
+    /// Begins another: what is appended is its canonical encoding.
+    pub fn begin(&mut self) -> &mut Vec<u8> {
+        self.bytes.truncate(FRAME_BYTES);
+        &mut self.bytes
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Hashes that wait for their block cipher: it takes many blocks at once for little more than one.
 const WAITING_MAX: usize = 64;
 
@@ -205,8 +246,8 @@ impl PolyvalAes {
     }
 
     /// Answers the sum of those that waited when there are enough of them.
-    fn add(&mut self, member: &[u8]) -> Option<Sum> {
-        self.waiting[self.waiting_count] = self.polyval(member);
+    fn wait(&mut self, hash: aes::Block) -> Option<Sum> {
+        self.waiting[self.waiting_count] = hash;
         self.waiting_count += 1;
         (self.waiting_count == WAITING_MAX).then(|| {
             let sum = self.waiting();
@@ -247,6 +288,16 @@ impl PolyvalAes {
         hash.update(blocks_of(&group));
         hash.finalize()
     }
+
+    /// The same, of a member in its frame.
+    fn polyval_framed(&self, Frame { bytes }: &mut Frame) -> aes::Block {
+        let length = u128::from((bytes.len() - FRAME_BYTES) as u64);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        let mut hash = self.hash.clone();
+        hash.update(blocks_of(&bytes[bytes.len() % GROUP_BYTES..]));
+        hash.finalize()
+    }
 }
 
 fn blocks_of(bytes: &[u8]) -> &[polyval::Block] {
@@ -280,10 +331,15 @@ mod tests {
     fn parts_join_to_the_whole() {
         for key in keys() {
             let mut whole = SetHasher::new(key);
-            let (mut left, mut right) = (whole.clone(), whole.clone());
+            let (mut left, mut right, mut frame) = (whole.clone(), whole.clone(), Frame::new());
             for n in 0..1000_u32 {
                 whole.add(&n.to_le_bytes());
-                if n % 3 == 0 { left.add(&n.to_le_bytes()) } else { right.add(&n.to_le_bytes()) }
+                if n % 3 == 0 {
+                    left.add(&n.to_le_bytes());
+                } else {
+                    frame.begin().extend_from_slice(&n.to_le_bytes());
+                    right.add_framed(&mut frame);
+                }
             }
             left.join(&right);
             assert_eq!((left.finish(), left.count()), (whole.finish(), 1000));
@@ -319,6 +375,7 @@ mod tests {
             Sum::of(&block)
         };
         let mut hasher = SetHasher::new(HashKey::new([7; 32]));
+        let (mut framed, mut frame) = (hasher.clone(), Frame::new());
         let (mut sum, mut seen) = (Sum::default(), HashSet::new());
         for length in 0..300 {
             for member in [vec![0; length], (0..length).map(|at| at as u8).collect()] {
@@ -326,6 +383,9 @@ mod tests {
                 sum.add(hash);
                 hasher.add(&member);
                 assert_eq!(hasher.total().0, sum.0, "{length} bytes");
+                frame.begin().extend_from_slice(&member);
+                framed.add_framed(&mut frame);
+                assert_eq!(framed.total().0, sum.0, "{length} bytes in a frame");
                 assert!(seen.insert(hash.0) || length == 0 || member == [0], "{length} bytes");
             }
         }

@@ -9,6 +9,7 @@
 
 use super::format::pack::{BlobKind, PackedBlob};
 use super::id::Id;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 const BUCKETS: usize = 1 << 16;
@@ -75,6 +76,17 @@ fn bucket_of(id: Id) -> usize {
     usize::from(u16::from_be_bytes([id.0[0], id.0[1]]))
 }
 
+/// Ids differ in their first bytes, which are compared as one number.
+fn compare_ids(a: &[u8; 32], b: &[u8; 32]) -> Ordering {
+    let first = |id: &[u8; 32]| id.first_chunk().map(|first| u64::from_be_bytes(*first));
+    first(a).cmp(&first(b)).then_with(|| a.cmp(b))
+}
+
+/// Where the copies of a blob begin.
+fn start_of(bucket: &[Entry], id: Id) -> usize {
+    bucket.partition_point(|entry| compare_ids(&entry.id, &id.0).is_lt())
+}
+
 impl Entry {
     fn location(&self) -> Location {
         let kind = if self.pack & TREE_BIT == 0 { BlobKind::Data } else { BlobKind::Tree };
@@ -135,10 +147,10 @@ impl Index {
     fn insert(&mut self, number: u32, blob: &PackedBlob) {
         let tagged = number | if blob.kind == BlobKind::Tree { TREE_BIT } else { 0 };
         let bucket = &mut self.buckets[bucket_of(blob.id)];
-        let at =
-            bucket.partition_point(|entry| (entry.id, entry.pack, entry.offset) < (blob.id.0, tagged, blob.offset));
-        if bucket.get(at).is_some_and(|entry| (entry.id, entry.pack, entry.offset) == (blob.id.0, tagged, blob.offset))
-        {
+        let place = (tagged, blob.offset);
+        let order = |entry: &Entry| compare_ids(&entry.id, &blob.id.0).then((entry.pack, entry.offset).cmp(&place));
+        let at = bucket.partition_point(|entry| order(entry).is_lt());
+        if bucket.get(at).is_some_and(|entry| order(entry).is_eq()) {
             return;
         }
         if bucket.len() == bucket.capacity() {
@@ -158,7 +170,7 @@ impl Index {
     /// All copies of a blob.
     pub fn find(&self, id: Id, kind: BlobKind) -> impl Iterator<Item = Location> + '_ {
         let bucket = &self.buckets[bucket_of(id)];
-        let start = bucket.partition_point(|entry| entry.id < id.0);
+        let start = start_of(bucket, id);
         bucket[start..]
             .iter()
             .take_while(move |entry| entry.id == id.0)
@@ -186,7 +198,7 @@ impl Index {
     pub fn mark(&self, marks: &mut Marks, id: Id, kind: BlobKind) -> Option<bool> {
         let number = bucket_of(id);
         let bucket = &self.buckets[number];
-        let start = bucket.partition_point(|entry| entry.id < id.0);
+        let start = start_of(bucket, id);
         let copy = bucket[start..].iter().take_while(|entry| entry.id == id.0).position(|entry| entry.is(id, kind))?;
         Some(marks.set(marks.starts[number] + (start + copy) as u64))
     }

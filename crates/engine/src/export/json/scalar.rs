@@ -12,8 +12,8 @@ const BASE64_PIECE_BYTES: usize = 48 * 1024;
 pub(super) fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"null"),
-        ValueRef::Bool(true) => out.extend_from_slice(b"true"),
-        ValueRef::Bool(false) => out.extend_from_slice(b"false"),
+        ValueRef::True => out.extend_from_slice(b"true"),
+        ValueRef::False => out.extend_from_slice(b"false"),
         ValueRef::Integer(n) => push_integer(out, n.unsigned_abs(), itoa::Buffer::new().format(n)),
         ValueRef::Unsigned(n) => push_integer(out, n, itoa::Buffer::new().format(n)),
         ValueRef::Real(x) => push_real(out, x),

@@ -41,8 +41,8 @@ impl Kind {
     pub fn value<'a>(self, field: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<ValueRef<'a>> {
         let text = || std::str::from_utf8(field).map_err(|_| unexpected(self, field));
         Ok(match self {
-            Self::Bool if field == b"t" => ValueRef::Bool(true),
-            Self::Bool if field == b"f" => ValueRef::Bool(false),
+            Self::Bool if field == b"t" => ValueRef::True,
+            Self::Bool if field == b"f" => ValueRef::False,
             Self::Bool => return Err(unexpected(self, field)),
             Self::Integer => ValueRef::Integer(text()?.parse().map_err(|_| unexpected(self, field))?),
             Self::Real => ValueRef::Real(text()?.parse().map_err(|_| unexpected(self, field))?),

@@ -15,7 +15,7 @@ use super::rules::Rule;
 use super::schema::{self, Facts, Object};
 use super::view::View;
 use crate::export::ValueRef;
-use crate::hash::{HashKey, SetHasher};
+use crate::hash::{Frame, HashKey, SetHasher};
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
 use foldhash::quality::RandomState;
@@ -350,8 +350,8 @@ impl Shared<'_> {
 /// Hashes rows, one way or the other, and weighs them.
 struct RowHasher<'a> {
     hasher: SetHasher,
-    encoded: Vec<u8>,
-    /// Where each value stands in `encoded`.
+    frame: Frame,
+    /// Where each value stands in the row's encoding.
     places: Vec<Range<usize>>,
     indexes: &'a [PlainIndex],
     rules: &'a [Rule],
@@ -365,7 +365,7 @@ impl<'a> RowHasher<'a> {
     fn new(shared: &'a Shared<'_>, indexes: &'a [PlainIndex], rules: &'a [Rule]) -> Self {
         Self {
             hasher: SetHasher::new(shared.hash_key),
-            encoded: Vec::new(),
+            frame: Frame::new(),
             places: Vec::new(),
             indexes,
             rules,
@@ -377,23 +377,24 @@ impl<'a> RowHasher<'a> {
     }
 
     fn add<'v>(&mut self, values: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
-        self.encoded.clear();
+        let row = self.frame.begin();
         self.places.clear();
         for value in values {
-            let start = self.encoded.len();
+            let start = row.len();
             self.broke_rule |= self.rules.get(self.places.len()).is_some_and(|rule| !rule.is_kept_by(&value));
-            encode(&mut self.encoded, value);
-            self.places.push(start..self.encoded.len());
+            encode(row, value);
+            self.places.push(start..row.len());
         }
-        self.hasher.add(&self.encoded);
         for (index, balance) in self.indexes.iter().zip(&mut self.balances) {
-            self.weigher.add_row(balance, index, &self.encoded, &self.places);
+            self.weigher.add_row(balance, index, row, &self.places);
         }
+        self.hasher.add_framed(&mut self.frame);
         if self.hasher.count().is_multiple_of(ROWS_PER_LOOK) { self.progress.check_cancelled() } else { Ok(()) }
     }
 }
 
 /// The canonical encoding of a value: its storage class, its length where it has one, its bytes.
+#[inline]
 pub(super) fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
     // In one piece: there are many values, and most are short.
     let number = |tag: u8, number: u64| {
@@ -413,7 +414,7 @@ pub(super) fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Real(x) => out.extend_from_slice(&number(b'R', x.to_bits())),
         ValueRef::Integer(n) => out.extend_from_slice(&number(b'I', n.cast_unsigned())),
         // SQLite has none of these.
-        ValueRef::Unsigned(_) | ValueRef::Decimal(_) | ValueRef::Bool(_) => {}
+        ValueRef::Unsigned(_) | ValueRef::Decimal(_) | ValueRef::True | ValueRef::False => {}
     }
 }
 

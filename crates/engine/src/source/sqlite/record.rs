@@ -36,6 +36,9 @@ fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((value << 8 | u64::from(last), rest))
 }
 
+/// How long the fields of the types below 12 are. The types 10 and 11 do not exist.
+const NUMBER_BYTES: [u8; 10] = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0];
+
 /// The values of one row, the hidden row id first where the table has one.
 pub(super) struct Values<'a> {
     columns: std::slice::Iter<'a, Column>,
@@ -70,25 +73,26 @@ impl<'a> Values<'a> {
     }
 
     /// The next field as it is stored. Fields that are not there have a default, which only SQLite knows.
+    #[inline]
     fn field(&mut self) -> Option<ValueRef<'a>> {
         let (serial_type, types) = varint(self.types)?;
         self.types = types;
-        let mut take = |length: u64| {
-            let (field, rest) = self.body.split_at_checked(usize::try_from(length).ok()?)?;
-            self.body = rest;
-            Some(field)
+        let length = match usize::try_from(serial_type).ok()? {
+            number @ 0..12 => usize::from(*NUMBER_BYTES.get(number)?),
+            bytes => (bytes - 12) / 2,
         };
-        Some(match serial_type {
-            0 => ValueRef::Null,
-            1..=4 => ValueRef::Integer(integer(take(serial_type)?)),
-            5 => ValueRef::Integer(integer(take(6)?)),
-            6 => ValueRef::Integer(integer(take(8)?)),
-            7 => real(f64::from_bits(integer(take(8)?).cast_unsigned())),
-            8 => ValueRef::Integer(0),
-            9 => ValueRef::Integer(1),
-            10 | 11 => return None,
-            blob if blob % 2 == 0 => ValueRef::Blob(take((blob - 12) / 2)?),
-            text => ValueRef::RawText(take((text - 13) / 2)?),
+        let body = self.body;
+        let (field, rest) = body.split_at_checked(length)?;
+        self.body = rest;
+        Some(if serial_type >= 12 {
+            if serial_type % 2 == 0 { ValueRef::Blob(field) } else { ValueRef::RawText(field) }
+        } else if length > 0 {
+            let number = integer(field, body);
+            if serial_type == 7 { real(f64::from_bits(number.cast_unsigned())) } else { ValueRef::Integer(number) }
+        } else if serial_type == 0 {
+            ValueRef::Null
+        } else {
+            ValueRef::Integer(i64::from(serial_type == 9))
         })
     }
 }
@@ -96,6 +100,7 @@ impl<'a> Values<'a> {
 impl<'a> Iterator for Values<'a> {
     type Item = ValueRef<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if std::mem::take(&mut self.hidden_rowid) {
             return Some(ValueRef::Integer(self.rowid));
@@ -116,8 +121,11 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// Big-endian, of any length up to eight bytes.
-fn integer(bytes: &[u8]) -> i64 {
+/// Big-endian, of one to eight bytes, which `following` begins with: where that has eight, they are read at once.
+fn integer(bytes: &[u8], following: &[u8]) -> i64 {
+    if let Some(eight) = following.first_chunk() {
+        return i64::from_be_bytes(*eight) >> (64 - 8 * bytes.len());
+    }
     let sign = bytes.first().map_or(0, |&byte| i64::from(byte.cast_signed() >> 7));
     bytes.iter().fold(sign, |value, &byte| value << 8 | i64::from(byte))
 }
@@ -152,7 +160,19 @@ mod tests {
             assert_eq!(varint(bytes), Some((value, &[][..])), "{bytes:x?}");
             assert_eq!(varint(&bytes[..bytes.len() - 1]), None, "{bytes:x?} cut short");
         }
-        assert_eq!([&[0xff][..], &[0x80, 0], &[0, 0, 1], &[0xff, 0xff, 0xfe]].map(integer), [-1, -32768, 1, -2]);
+        for (bytes, value) in [
+            (&[0xff][..], -1),
+            (&[0x80, 0], -32768),
+            (&[0, 0, 1], 1),
+            (&[0xff, 0xff, 0xfe], -2),
+            (&[0x7f; 8], 0x7f7f_7f7f_7f7f_7f7f),
+            (&[0x80, 0, 0, 0, 0, 0, 0, 0], i64::MIN),
+        ] {
+            for following in 0..9 {
+                let field = [bytes, &vec![0xa5; following]].concat();
+                assert_eq!(integer(bytes, &field), value, "{bytes:x?} and {following} bytes");
+            }
+        }
     }
 
     #[test]

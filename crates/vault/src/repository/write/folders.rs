@@ -16,6 +16,9 @@ use std::sync::{Arc, OnceLock};
 /// A file's blobs, once they are known.
 pub type Blobs = Arc<OnceLock<Vec<Id>>>;
 
+/// So many ids are worth another list to collect the next ones in.
+const IDS_TAKEN_MIN: usize = 4096;
+
 /// The number of a folder in a run.
 type Number = u64;
 
@@ -280,8 +283,11 @@ impl Folders {
         while self.waiting.front().is_some_and(|(range, _)| range.end <= self.known_to) {
             let Some((range, cell)) = self.waiting.pop_front() else { return };
             let count = (range.end - range.start) as usize;
+            // Those of one large file are handed over as they are.
+            let all = count == self.ids.len() && count >= IDS_TAKEN_MIN;
+            let ids = if all { std::mem::take(&mut self.ids).into() } else { self.ids.drain(..count).collect() };
             // Every cell is filled once: it leaves the queue here.
-            let _ = cell.set(self.ids.drain(..count).collect());
+            let _ = cell.set(ids);
             self.known_from = range.end;
         }
     }

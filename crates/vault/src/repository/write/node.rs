@@ -43,8 +43,13 @@ pub fn from_entry(entry: &Entry) -> (Node, Vec<Vec<u8>>) {
     (node, strange.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Whether a file is the one that the parent snapshot holds: size, times and inode. Generated files have no inode and are
-/// never recognised.
+/// Whether a file may ever be taken for this one of the parent snapshot. Generated files have no inode and are never
+/// recognised.
+pub fn is_comparable(before: &Node) -> bool {
+    before.kind == NodeKind::File && before.inode != 0
+}
+
+/// Whether a file is the one that the parent snapshot holds: size, times and inode.
 pub fn is_unchanged(now: &Node, before: &Node) -> bool {
     let times = (now.modified, now.changed);
     is_same(now.inode, now.size, times, before)
@@ -56,8 +61,7 @@ pub fn is_known(now: &Metadata, size_bytes: u64, before: &Node) -> bool {
 }
 
 fn is_same(inode: u64, size_bytes: u64, times: (Timestamp, Timestamp), before: &Node) -> bool {
-    before.kind == NodeKind::File
-        && inode != 0
+    is_comparable(before)
         && inode == before.inode
         && size_bytes == before.size
         && times == (before.modified, before.changed)

@@ -92,14 +92,14 @@ impl Node {
             return;
         }
         out.push_str(",\"content\":[");
-        out.reserve(self.content.len() * 67);
-        let mut digits = [0; 64];
+        // A comma, quotation marks and digits in one piece: a database has a quarter of a million blobs.
+        let mut quoted = [b'"'; 67];
+        quoted[0] = b',';
+        out.reserve(self.content.len() * quoted.len());
         for (position, id) in self.content.iter().enumerate() {
-            out.push_str(if position == 0 { "\"" } else { ",\"" });
             // The buffer has the right length and hex digits are ASCII: neither can fail.
-            let _ = hex::encode_to_slice(id.0, &mut digits);
-            out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
-            out.push('"');
+            let _ = hex::encode_to_slice(id.0, &mut quoted[2..66]);
+            out.push_str(std::str::from_utf8(&quoted[usize::from(position == 0)..]).unwrap_or_default());
         }
         out.push(']');
     }
