@@ -1198,9 +1198,11 @@ export interface components {
             blocked?: string | null;
             /**
              * Format: int64
-             * @description Bytes that would be freed.
+             * @description Bytes that would be freed at once.
              */
             freedBytes: number;
+            /** @description What a repository holds that no backup uses, and what becomes of it, in words. */
+            repository?: string | null;
         };
         /** @description It is much smaller than its predecessor. */
         Collapse: {
@@ -2346,9 +2348,11 @@ export interface components {
                 blocked?: string | null;
                 /**
                  * Format: int64
-                 * @description Bytes that would be freed.
+                 * @description Bytes that would be freed at once.
                  */
                 freedBytes: number;
+                /** @description What a repository holds that no backup uses, and what becomes of it, in words. */
+                repository?: string | null;
             };
             /**
              * @description Always `true`.

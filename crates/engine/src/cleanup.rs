@@ -8,7 +8,7 @@
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::State;
-use crate::repository::{self, Pruned};
+use crate::repository::{self, Pruned, Unused};
 use crate::restore::journal::write_durably;
 use crate::retention::{self, Candidate, RetentionPlan};
 use crate::room::{Actor, Room};
@@ -27,7 +27,7 @@ pub struct Cleaned {
     /// What was to stay and what was to go, each with its reasons.
     #[serde(flatten)]
     pub plan: RetentionPlan,
-    /// Bytes that were freed.
+    /// Bytes that were freed: archives, and what the repository no longer holds.
     pub freed_bytes: u64,
     /// Restores that can no longer be undone.
     pub expired_restores: Vec<Id>,
@@ -35,8 +35,23 @@ pub struct Cleaned {
     pub repository: Option<Pruned>,
 }
 
+/// What a cleanup would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// What would stay and what would go, each with its reasons.
+    #[serde(flatten)]
+    pub plan: RetentionPlan,
+    /// What of the repository, where there is one, no backup uses now. What only those use that would go is not among it yet.
+    pub repository: Option<Unused>,
+}
+
 /// What a cleanup would remove, and why everything else stays.
-pub fn plan(room: &Room) -> Result<RetentionPlan> {
+pub fn plan(room: &Room) -> Result<Planned> {
+    Ok(Planned { plan: retained(room)?, repository: repository::unused(room)? })
+}
+
+fn retained(room: &Room) -> Result<RetentionPlan> {
     Ok(retention::plan(&candidates(room)?, &room.config.retention, room.now()))
 }
 
@@ -73,22 +88,29 @@ fn candidates(room: &Room) -> Result<Vec<Candidate>> {
 pub fn run(room: &Room, actor: &Actor, progress: &Arc<dyn Progress>) -> Result<Cleaned> {
     let _lock = room.lock_everything("cleanup")?;
     let expired = restore::expire(room, progress)?;
-    let plan = plan(room)?;
+    let plan = retained(room)?;
     let mut freed_bytes = 0;
     for going in &plan.remove {
         progress.check_cancelled()?;
         if let Some(record) = room.catalog.backup_find(going.id.as_str())? {
-            freed_bytes += record.bytes.unwrap_or(0);
+            freed_bytes += freed_by(&record);
             remove(room, &record, progress)?;
         }
     }
     room.sweep()?;
     let repository = repository::prune(room, progress)?;
+    freed_bytes += repository.as_ref().map_or(0, |pruned| pruned.removed_bytes);
     let details = serde_json::json!({ "removed": plan.remove.iter().map(|going| &going.id).collect::<Vec<_>>(), "freedBytes": freed_bytes });
     room.audit(actor, "cleanup", None, Ok(()), details)?;
     tracing::info!(removed = plan.remove.len(), kept = plan.keep.len(), freed_bytes, "cleanup finished");
     let expired_restores = expired.into_iter().map(|record| record.id).collect();
     Ok(Cleaned { plan, freed_bytes, expired_restores, repository })
+}
+
+/// Bytes that come back at once when a backup goes. What a snapshot leaves unused in its repository comes back later.
+pub fn freed_by(record: &BackupRecord) -> u64 {
+    let is_snapshot = record.location.as_deref().is_some_and(Location::is_snapshot);
+    if is_snapshot { 0 } else { record.bytes.unwrap_or(0) }
 }
 
 /// Deletes one backup because somebody says so.

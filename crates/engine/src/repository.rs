@@ -8,6 +8,7 @@ use crate::backup::Job;
 use crate::catalog::backups::BackupRecord;
 use crate::id::Id;
 use crate::manifest::Manifest;
+use crate::notify::size;
 use crate::room::{Actor, Room};
 use crate::storage::{self, Location};
 use crate::{Error, ErrorKind, Result};
@@ -178,8 +179,56 @@ pub struct Pruned {
     pub removed_packs: usize,
     /// Bytes of those.
     pub removed_bytes: u64,
+    /// Bytes that no snapshot uses and that are still there.
+    pub waiting_bytes: u64,
     /// Why nothing was removed although something was due.
     pub postponed: Option<String>,
+}
+
+impl Pruned {
+    /// For people, a sentence each.
+    pub fn to_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.removed_packs > 0 {
+            lines.push(format!("{} of the repository were removed.", size(self.removed_bytes)));
+        }
+        if self.waiting_bytes > 0 {
+            let bytes = size(self.waiting_bytes);
+            lines.push(format!(
+                "{bytes} in the repository are used by no backup: they are noted, and the first cleanup a day later removes them."
+            ));
+        }
+        lines.extend(self.postponed.iter().map(|why| format!("Removing from the repository is put off: {why}.")));
+        lines
+    }
+}
+
+/// What of the repository no backup uses.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unused {
+    /// Bytes that come back in the end, those of packs that were marked before among them.
+    pub unused_bytes: u64,
+    /// Bytes that must be copied for that, from packs of which a part is used.
+    pub copied_bytes: u64,
+}
+
+impl Unused {
+    /// For people, where there is something to say.
+    pub fn to_line(self) -> Option<String> {
+        let bytes = size(self.unused_bytes);
+        let line = format!(
+            "{bytes} in the repository are used by no backup. A cleanup notes them, and the first one a day later removes them."
+        );
+        (self.unused_bytes > 0).then_some(line)
+    }
+}
+
+/// What a cleanup would find unused now, before it forgets any backup; `None` without a repository.
+pub fn unused(room: &Room) -> Result<Option<Unused>> {
+    let Some(repository) = existing(room)? else { return Ok(None) };
+    let plan = repository.prune_plan(&PruneOptions::default())?;
+    Ok(Some(Unused { unused_bytes: plan.freed_bytes, copied_bytes: plan.copied_bytes }))
 }
 
 /// Marks what no snapshot uses, and removes what was marked a day ago; `None` without a repository.
@@ -191,6 +240,8 @@ pub fn prune(room: &Room, progress: &Arc<dyn Progress>) -> Result<Option<Pruned>
         marked_packs: outcome.marked_packs,
         removed_packs: outcome.removed_packs,
         removed_bytes: outcome.removed_bytes,
+        // What was copied is there twice until then.
+        waiting_bytes: (plan.freed_bytes + outcome.copied_bytes).saturating_sub(outcome.removed_bytes),
         postponed: outcome.postponed,
     }))
 }

@@ -5,7 +5,7 @@
 
 use crate::catalog::Catalog;
 use crate::catalog::audit::{AuditEvent, AuditOutcome, heads};
-use crate::catalog::locks::{Holder, Locks, RunLock};
+use crate::catalog::locks::{Holder, Locks, RECOVERY, RunLock};
 use crate::clock::Clock;
 use crate::component::Surroundings;
 use crate::config::Config;
@@ -129,7 +129,7 @@ impl Room {
 
     /// The same, or nothing when somebody is at work.
     pub(crate) fn try_lock_everything(&self) -> Result<Option<RunLock>> {
-        match self.lock_everything("looking for what a crash left") {
+        match self.lock_everything(RECOVERY) {
             Ok(lock) => Ok(Some(lock)),
             Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
             Err(error) => Err(error),

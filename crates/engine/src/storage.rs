@@ -32,14 +32,17 @@ pub enum Location {
     },
 }
 
+/// The repository and the snapshot.
+fn snapshot_parts(location: &str) -> Option<(&str, &str)> {
+    let parts = location.rsplit_once('#')?;
+    (!parts.1.is_empty() && parts.1.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(parts)
+}
+
 impl Location {
     /// Takes a location apart: a path, or `<repository>#<snapshot>`. A path that has moved with its backup folder is looked
     /// for under its name in `room`.
     pub fn parse(room: &Room, location: &str) -> Result<Self> {
-        if let Some((repository, snapshot)) = location.rsplit_once('#')
-            && !snapshot.is_empty()
-            && snapshot.bytes().all(|b| b.is_ascii_hexdigit())
-        {
+        if let Some((repository, snapshot)) = snapshot_parts(location) {
             return Ok(Self::Snapshot {
                 repository: room.config.folder.join(repository),
                 snapshot: snapshot.to_owned(),
@@ -62,6 +65,11 @@ impl Location {
             return Err(no_such(location));
         }
         Ok(Self::Archive { store: Arc::new(LocalStore::open(folder)?), name: name.to_owned() })
+    }
+
+    /// Whether that is a snapshot's.
+    pub fn is_snapshot(location: &str) -> bool {
+        snapshot_parts(location).is_some()
     }
 
     /// Of a backup that was just written.

@@ -127,6 +127,9 @@ fn cleanup(app: &App, done: &Done) -> Notice {
         .fact("Kept", done.result["kept"].as_u64().unwrap_or(0))
         .fact("Freed", freed)
         .facts(&health(app));
+    for note in strings(&done.result["notes"]) {
+        notice = notice.fact("Repository", note);
+    }
     notice.problems = strings(&done.result["problems"]);
     notice.details = done.result.clone();
     notice

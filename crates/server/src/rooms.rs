@@ -17,6 +17,7 @@ use engine::config::{Config, EncryptionPolicy};
 use engine::doctor::CheckState;
 use engine::id::Id;
 use engine::locate;
+use engine::repository::Pruned;
 use engine::restore::{self, Destination};
 use engine::room::{Actor, Room};
 use engine::{Error, ErrorKind, Result, backup, cleanup, drill, examine, recover, recovery_kit, verify};
@@ -157,6 +158,7 @@ impl Strongroom for Rooms {
             kept: cleaned.plan.keep.len() as u64,
             freed_bytes: cleaned.freed_bytes,
             problems: Vec::new(),
+            notes: cleaned.repository.iter().flat_map(Pruned::to_lines).collect(),
         })
     }
 

@@ -316,8 +316,10 @@ pub struct Drilled {
 pub struct CleanupPlan {
     /// Every backup with its fate, newest first.
     pub backups: Vec<CleanupLine>,
-    /// Bytes that would be freed.
+    /// Bytes that would be freed at once.
     pub freed_bytes: u64,
+    /// What a repository holds that no backup uses, and what becomes of it, in words.
+    pub repository: Option<String>,
     /// Why less is removed than the policy says, where that is so.
     pub blocked: Option<String>,
 }
@@ -358,6 +360,9 @@ pub struct Cleaned {
     pub freed_bytes: u64,
     /// What could not be removed, and why.
     pub problems: Vec<String>,
+    /// What became of the repository, in words.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// A disk.

@@ -14,6 +14,7 @@ interface Outcome {
   deleted?: string[];
   freedBytes?: number;
   problems?: string[];
+  notes?: string[];
   state?: string;
   swappedAt?: string | null;
   backups?: { backupId: string; problems: string[] }[];
@@ -36,6 +37,9 @@ export function JobResult({ id }: { id: string }) {
           {job.error.message}. {job.error.hint}
         </p>
       )}
+      {outcome.notes?.map((note) => (
+        <p key={note}>{note}</p>
+      ))}
       {problems.length > 0 && (
         <ul>
           {problems.map((problem) => (

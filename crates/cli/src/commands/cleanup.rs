@@ -5,6 +5,7 @@ use crate::args::{Cleanup, Delete};
 use crate::output::{Report, units};
 use crate::session::Session;
 use engine::cleanup;
+use engine::repository::{Pruned, Unused};
 use engine::retention::RetentionPlan;
 use vault::Result;
 
@@ -13,13 +14,15 @@ pub fn run(arguments: &Cleanup, session: &Session) -> Result<Report> {
     let room = session.room()?;
     if arguments.dry_run {
         let plan = cleanup::plan(&room)?;
-        let text = format!("{}\nNothing was removed: this was a dry run.", describe(&plan, "would go"));
+        let unused = plan.repository.and_then(Unused::to_line).map_or_else(String::new, |line| line + "\n");
+        let text = format!("{}\n{unused}Nothing was removed: this was a dry run.", describe(&plan.plan, "would go"));
         return Ok(Report::done(json(&plan)?, text));
     }
     let result = cleanup::run(&room, &session.actor, &session.progress());
     session.reporter.finish();
     let cleaned = result?;
-    let text = format!("{}\n{} freed.", describe(&cleaned.plan, "gone"), units::bytes(cleaned.freed_bytes));
+    let repository = cleaned.repository.iter().flat_map(Pruned::to_lines).map(|line| line + "\n").collect::<String>();
+    let text = format!("{}\n{repository}{} freed.", describe(&cleaned.plan, "gone"), units::bytes(cleaned.freed_bytes));
     Ok(Report::done(json(&cleaned)?, text))
 }
 

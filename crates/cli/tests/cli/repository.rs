@@ -133,7 +133,14 @@ fn deleting_and_cleaning_up_leave_a_repository_that_restic_accepts() {
     let first = daily();
     app.execute("UPDATE customers SET city = 'Elsewhere'");
     let second = daily();
-    app.ok(&["cleanup"]);
+    assert_eq!(app.ok(&["cleanup", "--dry-run"])["repository"]["unusedBytes"], 0, "both are there");
+    let cleaned = app.ok(&["cleanup"]);
+    assert_eq!(cleaned["freedBytes"], 0, "what is marked is still there: {cleaned}");
+    let waiting = &cleaned["repository"]["waitingBytes"];
+    assert!(waiting.as_u64().unwrap() > 0, "{cleaned}");
+    assert_eq!(&app.ok(&["cleanup", "--dry-run"])["repository"]["unusedBytes"], waiting);
+    let said = app.run(&["cleanup"]).stdout;
+    assert!(said.contains("are used by no backup") && said.ends_with("\n0 B freed.\n"), "{said}");
     let list = app.ok(&["list"]);
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(app.fails(4, &["verify", first["location"].as_str().unwrap()]), "not_found");

@@ -14,6 +14,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What whoever starts does first, for a moment: nobody is refused for that, but waits.
+pub const RECOVERY: &str = "looking for what a crash left";
+/// So often, and so long each time.
+const WAITS_MAX: usize = 40;
+const WAIT: Duration = Duration::from_millis(50);
 
 /// Who holds a lock, for the message of whoever wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +72,7 @@ impl Locks {
     /// For a run of `plan`; [`Locked`](ErrorKind::Locked) while another one or a restore is under way.
     pub fn plan(&self, plan: &str, holder: &Holder) -> Result<RunLock> {
         let all = self.open("all.lock")?;
-        if !shared(&all)? {
+        if !self.or_soon(|| shared(&all))? {
             return Err(taken("a restore is under way", self.holder_in("all.lock")));
         }
         let name = format!("plan-{plan}.lock");
@@ -80,7 +87,7 @@ impl Locks {
     /// For a restore: no run of any plan is under way while this is held.
     pub fn everything(&self, holder: &Holder) -> Result<RunLock> {
         let all = self.open("all.lock")?;
-        if alone(&all)? {
+        if self.or_soon(|| alone(&all))? {
             write_holder(&all, holder)?;
             return Ok(RunLock { _files: vec![all] });
         }
@@ -90,6 +97,21 @@ impl Locks {
             None => ("another restore is under way".to_owned(), self.holder_in("all.lock")),
         };
         Err(taken(&what, holder))
+    }
+
+    /// Tries again while somebody only looks for what a crash left.
+    fn or_soon(&self, lock: impl Fn() -> Result<bool>) -> Result<bool> {
+        for _ in 0..WAITS_MAX {
+            let is_brief = |holder: Holder| holder.what == RECOVERY;
+            if lock()? {
+                return Ok(true);
+            }
+            if !self.holder_in("all.lock").is_some_and(is_brief) || !self.plans_running()?.is_empty() {
+                return Ok(false);
+            }
+            std::thread::sleep(WAIT);
+        }
+        lock()
     }
 
     /// Plans that run now, each with its holder where it could be read.
@@ -239,6 +261,28 @@ mod tests {
         assert!(locks.everything(&holder).unwrap_err().message().starts_with("another restore is under way (restore"));
         drop(restore);
         let _plan = locks.plan("default", &holder).unwrap();
+    }
+
+    #[test]
+    fn who_only_looks_for_what_a_crash_left_is_waited_for() {
+        type Wanted = fn(&Locks, &Holder) -> Result<RunLock>;
+        let (_folder, locks, holder) = locks();
+        let everything: Wanted = |locks, holder| locks.everything(holder);
+        let plan: Wanted = |locks, holder| locks.plan("p", holder);
+        for wanted in [everything, plan] {
+            let looking = locks.everything(&Holder::this(RECOVERY, Timestamp::UNIX_EPOCH)).unwrap();
+            let waiting = std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| wanted(&locks, &holder));
+                std::thread::sleep(2 * WAIT);
+                assert!(!waiting.is_finished());
+                drop(looking);
+                waiting.join().unwrap()
+            });
+            drop(waiting.unwrap());
+        }
+        let plan = locks.plan("p", &holder).unwrap();
+        assert_eq!(locks.everything(&holder).unwrap_err().kind(), ErrorKind::Locked, "whatever stands in the file");
+        drop(plan);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::view::Backup;
 use crate::work::{CleanupLine, CleanupPlan, RestorePlan, RestorePlanComponent};
 use engine::Result;
+use engine::cleanup::{self, Planned};
 use engine::manifest::Figures;
+use engine::repository::Unused;
 use engine::restore::{ComponentPlan, Plan};
-use engine::retention::RetentionPlan;
 use engine::room::Room;
 use std::collections::BTreeMap;
 
@@ -73,17 +74,19 @@ fn details(then: &Figures, now: Option<&Figures>) -> Vec<String> {
 }
 
 /// The fate of every backup, newest first.
-pub(super) fn cleanup_plan(room: &Room, plan: &RetentionPlan) -> Result<CleanupPlan> {
+pub(super) fn cleanup_plan(room: &Room, planned: &Planned) -> Result<CleanupPlan> {
+    let Planned { plan, repository } = planned;
     let kept = plan.keep.iter().map(|kept| (&kept.id, (true, kept.reasons.join("; "))));
     let removed = plan.remove.iter().map(|removed| (&removed.id, (false, removed.reason.clone())));
     let fates: BTreeMap<_, _> = kept.chain(removed).collect();
     let mut backups = Vec::new();
-    let mut collapsed = Vec::new();
+    let (mut collapsed, mut freed_bytes) = (Vec::new(), 0);
     for record in room.catalog.backups_all()? {
         if record.collapsed.as_ref().is_some_and(|collapse| !collapse.acknowledged) {
             collapsed.push(format!("{} of plan {}", record.id, record.plan));
         }
         let Some((keep, reason)) = fates.get(&record.id) else { continue };
+        freed_bytes += if *keep { 0 } else { cleanup::freed_by(&record) };
         backups.push(CleanupLine {
             plan: record.plan.clone(),
             tier: record.tier.name().to_owned(),
@@ -94,7 +97,6 @@ pub(super) fn cleanup_plan(room: &Room, plan: &RetentionPlan) -> Result<CleanupP
             id: record.id,
         });
     }
-    let freed_bytes = backups.iter().filter(|line| !line.keep).map(|line| line.size_bytes).sum();
     let blocked = (!collapsed.is_empty()).then(|| {
         format!(
             "Much smaller than its predecessor: backup {}. Until a person looks at it and says that this is right, \
@@ -102,5 +104,5 @@ pub(super) fn cleanup_plan(room: &Room, plan: &RetentionPlan) -> Result<CleanupP
             collapsed.join(", ")
         )
     });
-    Ok(CleanupPlan { backups, freed_bytes, blocked })
+    Ok(CleanupPlan { backups, freed_bytes, repository: repository.and_then(Unused::to_line), blocked })
 }

@@ -238,12 +238,12 @@ impl Strongroom for Fake {
     }
 
     fn cleanup_plan(&self) -> Result<CleanupPlan> {
-        Ok(CleanupPlan { backups: Vec::new(), freed_bytes: 0, blocked: None })
+        Ok(CleanupPlan { backups: Vec::new(), freed_bytes: 0, repository: None, blocked: None })
     }
 
     fn cleanup(&self, _: &Actor, progress: Arc<dyn Progress>) -> Result<Cleaned> {
         self.gate.pass(progress.as_ref())?;
-        Ok(Cleaned { deleted: Vec::new(), kept: 1, freed_bytes: 0, problems: Vec::new() })
+        Ok(Cleaned { deleted: Vec::new(), kept: 1, freed_bytes: 0, problems: Vec::new(), notes: Vec::new() })
     }
 
     fn delete(&self, id: &Id, _: &Actor) -> Result<()> {

@@ -35,7 +35,7 @@ export default function RetentionPage() {
   });
   return (
     <Loaded query={query} what="what a cleanup would do">
-      {({ backups, freedBytes, blocked }) => {
+      {({ backups, freedBytes, repository, blocked }) => {
         const going = backups.filter(({ keep }) => !keep);
         const lead =
           going.length === 0
@@ -45,12 +45,13 @@ export default function RetentionPage() {
           <>
             <PageHeader title="Retention" lead={lead}>
               {isAdmin && (
-                <Button disabled={going.length === 0} onClick={() => setAsking(true)}>
+                <Button disabled={going.length === 0 && !repository} onClick={() => setAsking(true)}>
                   Clean up now
                 </Button>
               )}
             </PageHeader>
             {blocked && <Notice tone="warn" title="Less is removed than the policy says">{<p>{blocked}.</p>}</Notice>}
+            {repository && <Notice tone="info" title="The repository">{<p>{repository}</p>}</Notice>}
             {job && (
               <Panel>
                 <JobProgress id={job} />
@@ -88,14 +89,15 @@ export default function RetentionPage() {
             {asking && (
               <ConfirmDialog
                 title="Clean up now?"
-                action={`Remove ${plural(going.length, 'backup')}`}
+                action={going.length > 0 ? `Remove ${plural(going.length, 'backup')}` : 'Clean up'}
                 busy={cleanup.isPending}
                 error={cleanup.error}
                 onConfirm={() => cleanup.mutate()}
                 onClose={() => setAsking(false)}
               >
                 <Stack gap="xs">
-                  <Text>This cannot be undone. What goes, {bytes(freedBytes)} in all:</Text>
+                  {repository && <Text>{repository}</Text>}
+                  {going.length > 0 && <Text>This cannot be undone. What goes, {bytes(freedBytes)} in all:</Text>}
                   <List size="sm">
                     {going.map((line) => (
                       <List.Item key={line.id}>
