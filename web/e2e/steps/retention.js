@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** What would go, on a time line and with reasons; then it goes. After the pages were photographed. */
-export async function retention({ harness, ada }) {
+export async function retention({ harness, app, ada }) {
   const { page } = ada;
 
   await harness.step('retention shows on a time line what would go, and why', ada, async () => {
@@ -33,5 +36,23 @@ export async function retention({ harness, ada }) {
     const stayed = before.backups.filter(({ keep }) => keep).map(({ id }) => id);
     assert.deepEqual(after.toSorted(), stayed.toSorted());
     assert.ok(await ada.button('Clean up now').isDisabled());
+  });
+
+  await harness.step('what a repository holds unused is said, and noted before it is removed', ada, async () => {
+    const backup = () => JSON.parse(app.run(['backup', '--format', 'repository', '--json']));
+    const large = join(app.uploads, 'large.bin');
+    backup();
+    writeFileSync(large, randomBytes(3 << 20));
+    const { id } = backup();
+    rmSync(large);
+    app.run(['delete', id, '--force']);
+    await ada.go('/retention');
+    await page.getByText(/^3\.0 MiB in the repository are used by no backup/).waitFor();
+    await ada.shot('retention-repository', { fullPage: false });
+    await ada.button('Clean up now').click();
+    await ada.axe();
+    await ada.button('Clean up').click();
+    await page.getByText('they are noted, and the first cleanup a day later removes them').waitFor();
+    await ada.axe();
   });
 }
