@@ -44,11 +44,26 @@ pub struct Planned {
     pub plan: RetentionPlan,
     /// What of the repository, where there is one, no backup uses now. What only those use that would go is not among it yet.
     pub repository: Option<Unused>,
+    /// What kept the repository from being looked at, and would keep a cleanup: damage, perhaps.
+    pub obstacle: Option<String>,
+}
+
+impl Planned {
+    /// For people: what becomes of the repository.
+    pub fn repository_line(&self) -> Option<String> {
+        let obstacle = self.obstacle.as_ref();
+        let line = obstacle.map(|why| format!("What the repository holds unused cannot be found out: {why}."));
+        line.or_else(|| self.repository.and_then(Unused::to_line))
+    }
 }
 
 /// What a cleanup would remove, and why everything else stays.
 pub fn plan(room: &Room) -> Result<Planned> {
-    Ok(Planned { plan: retained(room)?, repository: repository::unused(room)? })
+    let (repository, obstacle) = match repository::unused(room) {
+        Ok(unused) => (unused, None),
+        Err(error) => (None, Some(error.message().to_owned())),
+    };
+    Ok(Planned { plan: retained(room)?, repository, obstacle })
 }
 
 fn retained(room: &Room) -> Result<RetentionPlan> {

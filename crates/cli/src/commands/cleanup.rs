@@ -5,7 +5,7 @@ use crate::args::{Cleanup, Delete};
 use crate::output::{Report, units};
 use crate::session::Session;
 use engine::cleanup;
-use engine::repository::{Pruned, Unused};
+use engine::repository::Pruned;
 use engine::retention::RetentionPlan;
 use vault::Result;
 
@@ -14,7 +14,7 @@ pub fn run(arguments: &Cleanup, session: &Session) -> Result<Report> {
     let room = session.room()?;
     if arguments.dry_run {
         let plan = cleanup::plan(&room)?;
-        let unused = plan.repository.and_then(Unused::to_line).map_or_else(String::new, |line| line + "\n");
+        let unused = plan.repository_line().map_or_else(String::new, |line| line + "\n");
         let text = format!("{}\n{unused}Nothing was removed: this was a dry run.", describe(&plan.plan, "would go"));
         return Ok(Report::done(json(&plan)?, text));
     }

@@ -5,7 +5,6 @@ use crate::work::{CleanupLine, CleanupPlan, RestorePlan, RestorePlanComponent};
 use engine::Result;
 use engine::cleanup::{self, Planned};
 use engine::manifest::Figures;
-use engine::repository::Unused;
 use engine::restore::{ComponentPlan, Plan};
 use engine::room::Room;
 use std::collections::BTreeMap;
@@ -75,7 +74,7 @@ fn details(then: &Figures, now: Option<&Figures>) -> Vec<String> {
 
 /// The fate of every backup, newest first.
 pub(super) fn cleanup_plan(room: &Room, planned: &Planned) -> Result<CleanupPlan> {
-    let Planned { plan, repository } = planned;
+    let plan = &planned.plan;
     let kept = plan.keep.iter().map(|kept| (&kept.id, (true, kept.reasons.join("; "))));
     let removed = plan.remove.iter().map(|removed| (&removed.id, (false, removed.reason.clone())));
     let fates: BTreeMap<_, _> = kept.chain(removed).collect();
@@ -104,5 +103,5 @@ pub(super) fn cleanup_plan(room: &Room, planned: &Planned) -> Result<CleanupPlan
             collapsed.join(", ")
         )
     });
-    Ok(CleanupPlan { backups, freed_bytes, repository: repository.and_then(Unused::to_line), blocked })
+    Ok(CleanupPlan { backups, freed_bytes, repository: planned.repository_line(), blocked })
 }
