@@ -19,8 +19,7 @@ impl Server {
     /// Makes a cluster and starts it.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, process: None };
+        let mut server = Self { folder, port: 0, process: None };
         if is_root() {
             assert!(command("chown").arg("postgres:").arg(server.folder.path()).status().unwrap().success());
         }
@@ -31,12 +30,21 @@ impl Server {
             .output()
             .unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        server.boot();
+        // Somebody else may take the port between looking and binding.
+        let booted = (0..10).any(|_| {
+            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.try_boot()
+        });
+        assert!(booted, "PostgreSQL does not start: {}", server.log());
         server
     }
 
     /// Starts the server again after [`Self::kill`].
     pub fn boot(&mut self) {
+        assert!(self.try_boot(), "PostgreSQL does not start: {}", self.log());
+    }
+
+    fn try_boot(&mut self) -> bool {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let socket = self.folder.path().display().to_string();
         let mut postgres = self.tool("postgres");
@@ -47,7 +55,7 @@ impl Server {
             postgres.arg("-c").arg(setting);
         }
         self.process = Some(postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap());
-        self.wait_until_ready();
+        self.becomes_ready()
     }
 
     /// Ends the server as a power cut would: no shutdown, no checkpoint. Returns when no process of it is left.
@@ -150,13 +158,24 @@ impl Server {
         tool
     }
 
-    fn wait_until_ready(&mut self) {
+    /// Whoever answers on the port must be this server, not another test's.
+    fn becomes_ready(&mut self) -> bool {
         let end = Instant::now() + Duration::from_mins(1);
-        while self.try_sql("postgres", "SELECT 1").is_err() {
-            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());
+        let data = self.data().display().to_string();
+        while Instant::now() < end {
+            if self.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some()) {
+                return false;
+            }
+            if self.try_sql("postgres", "SHOW data_directory").is_ok_and(|said| said.trim() == data) {
+                return true;
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
+        false
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
