@@ -141,11 +141,12 @@ fn deleting_and_cleaning_up_leave_a_repository_that_restic_accepts() {
     assert_eq!(&app.ok(&["cleanup", "--dry-run"])["repository"]["unusedBytes"], waiting);
     let said = app.run(&["cleanup"]).stdout;
     assert!(said.contains("are used by no backup") && said.ends_with("\n0 B freed.\n"), "{said}");
-    let index = std::fs::read_dir(app.path().join("backups/repository/index")).unwrap().next().unwrap().unwrap().path();
-    let away = app.path().join("index-away");
+    let (index, away) = (app.path().join("backups/repository/index"), app.path().join("index-away"));
     std::fs::rename(&index, &away).unwrap();
+    std::fs::create_dir(&index).unwrap();
     let planned = app.ok(&["cleanup", "--dry-run"]);
     assert!(planned["obstacle"].is_string(), "a plan without its repository: {planned}");
+    std::fs::remove_dir(&index).unwrap();
     std::fs::rename(&away, &index).unwrap();
     let list = app.ok(&["list"]);
     assert_eq!(list.as_array().unwrap().len(), 1);
