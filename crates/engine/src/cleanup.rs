@@ -52,7 +52,7 @@ impl Planned {
     /// For people: what becomes of the repository.
     pub fn repository_line(&self) -> Option<String> {
         let obstacle = self.obstacle.as_ref();
-        let line = obstacle.map(|why| format!("What the repository holds unused cannot be found out: {why}."));
+        let line = obstacle.map(|why| format!("What the repository holds unused cannot be found out: {why}"));
         line.or_else(|| self.repository.and_then(Unused::to_line))
     }
 }
@@ -61,7 +61,7 @@ impl Planned {
 pub fn plan(room: &Room) -> Result<Planned> {
     let (repository, obstacle) = match repository::unused(room) {
         Ok(unused) => (unused, None),
-        Err(error) => (None, Some(error.message().to_owned())),
+        Err(error) => (None, Some(format!("{}. {}", error.message(), error.hint()))),
     };
     Ok(Planned { plan: retained(room)?, repository, obstacle })
 }
