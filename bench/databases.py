@@ -95,7 +95,9 @@ def application(run, label, kind, url, extra=""):
 POSTGRES_BINDS = """
 What binds. Client and server share the two cores. A backup hashes every row and is on the disk, read back and encrypted when it
 ends. A restore reads every row back through the server, compares, and gathers first statistics, all of which
-`pg_restore` leaves to others.
+`pg_restore` leaves to others; it is faster all the same because rows go in frozen and as binary, long values are compressed by
+LZ4, indexes are built while rows come, and what is read back gathers in the socket instead of waking its reader for every eight
+kibibytes (which alone was 7 % of the time: 80,000 switches between processes, now 32,000).
 """
 
 

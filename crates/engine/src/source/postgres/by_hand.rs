@@ -3,7 +3,7 @@
 use super::database_properties::DatabaseProperties;
 use super::large_objects;
 use super::layout::{Layout, Sequence, Table};
-use super::rows;
+use super::rows::Taking;
 use super::sql;
 use std::fmt::Write;
 
@@ -36,11 +36,11 @@ pub fn restore_sql(layout: &Layout, has_large_objects: bool) -> String {
     }
     text.push_str("\\i 1-pre-data.sql\n");
     for (number, table) in layout.tables.iter().enumerate() {
-        let raw = layout.database.encoding == "SQL_ASCII";
+        let taking = Taking { raw_bytes: layout.database.encoding == "SQL_ASCII", ..Taking::default() };
         let file = sql::literal(&table.file(number));
-        let statement = rows::copy_in_statement(table, raw);
+        let statement = taking.copy_statement(table);
         if statement.contains(['\n', '\r']) {
-            text.push_str(&copy_under_another_name(table, &file, raw));
+            text.push_str(&copy_under_another_name(table, &file, taking));
         } else {
             let _ = writeln!(text, "{}", psql_copy(&statement, &file));
         }
@@ -65,7 +65,7 @@ fn psql_copy(statement: &str, file: &str) -> String {
 }
 
 /// `\copy` is one line: a table whose names hold line breaks is moved aside for it. Without a list it takes the same columns.
-fn copy_under_another_name(table: &Table, file: &str, raw_bytes: bool) -> String {
+fn copy_under_another_name(table: &Table, file: &str, taking: Taking) -> String {
     let (schema, name) = (sql::identifier(&table.schema), sql::identifier(&table.name));
     let aside = Table {
         schema: "strongroom_aside".to_owned(),
@@ -73,7 +73,7 @@ fn copy_under_another_name(table: &Table, file: &str, raw_bytes: bool) -> String
         columns: Vec::new(),
         ..table.clone()
     };
-    let copy = psql_copy(&rows::copy_in_statement(&aside, raw_bytes), file);
+    let copy = psql_copy(&taking.copy_statement(&aside), file);
     format!(
         "CREATE SCHEMA strongroom_aside;\nALTER TABLE {schema}.{name} RENAME TO strongroom_rows;\n\
          ALTER TABLE {schema}.strongroom_rows SET SCHEMA strongroom_aside;\n{copy}\n\

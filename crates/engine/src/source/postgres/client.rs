@@ -6,9 +6,12 @@
 //! Invariant: between calls nothing moves on the connection; what a call sent is on its way when it returns.
 
 use super::error::database;
+use super::patience::Patience;
 use crate::{Error, Result};
 use bytes::Bytes;
 use futures_util::SinkExt;
+use futures_util::Stream as _;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -16,7 +19,6 @@ use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row, SimpleQueryMessage, Socket};
-use tokio_stream::StreamExt;
 
 /// What the server or the connection said.
 type Said<T> = std::result::Result<T, tokio_postgres::Error>;
@@ -99,8 +101,11 @@ impl Client {
         let failed = |error| database(what(), error);
         let taken = self.run(async |client| {
             let mut rows = pin!(client.copy_out(statement).await?);
-            while let Some(row) = rows.next().await {
-                if let Err(error) = take(&row?) {
+            let mut patience = Patience::default();
+            while let Some(row) = poll_fn(|context| patience.wait(rows.as_mut().poll_next(context), context)).await {
+                let row = row?;
+                patience.received(row.len());
+                if let Err(error) = take(&row) {
                     return Ok(Err(error));
                 }
             }

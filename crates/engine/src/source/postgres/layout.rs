@@ -304,7 +304,7 @@ SELECT rn.nspname::text, r.relname::text, n.nspname::text, c.relname::text
  WHERE rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
  ORDER BY rn.nspname::text COLLATE \"C\", r.relname::text COLLATE \"C\", n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
 
-pub(super) fn rows(client: &mut Client, query: &str) -> Result<Vec<Row>> {
+pub fn rows(client: &mut Client, query: &str) -> Result<Vec<Row>> {
     client.query(query, &[]).map_err(|error| database("reading the catalog", error))
 }
 

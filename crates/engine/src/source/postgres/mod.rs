@@ -19,6 +19,7 @@ pub(crate) mod large_objects;
 pub(crate) mod layout;
 mod native;
 pub(crate) mod own_path;
+mod patience;
 pub(crate) mod pg_dump;
 mod pipe;
 pub(crate) mod prefetch;

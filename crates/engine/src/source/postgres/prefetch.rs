@@ -203,7 +203,7 @@ pub fn figures(clients: &mut [Client], tables: &[Table], reading: &Reading) -> R
             .map(|client| {
                 scope.spawn(|| {
                     while let Some(&number) = order.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                        let figures = rows::read(client, &tables[number], reading, &mut |_| true)?;
+                        let figures = rows::measure(client, &tables[number], reading)?;
                         found.lock().unwrap_or_else(PoisonError::into_inner).push((number, figures));
                     }
                     Ok(())

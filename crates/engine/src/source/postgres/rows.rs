@@ -46,16 +46,31 @@ impl Reading {
     }
 }
 
-/// The statement that takes rows back.
-pub fn copy_in_statement(table: &Table, raw_bytes: bool) -> String {
-    let encoding = if raw_bytes { " WITH (ENCODING 'SQL_ASCII')" } else { "" };
-    format!("COPY {}{} FROM STDIN{encoding}", table.qualified(), table.column_list())
+/// How a table takes rows back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taking {
+    /// In the transaction that emptied the table: rows are written as old ones at once, and need no vacuum.
+    pub frozen: bool,
+    /// A SQL_ASCII database: bytes pass as they are.
+    pub raw_bytes: bool,
+    /// In COPY's binary format.
+    pub binary: bool,
 }
 
-/// The same in the transaction that emptied the table: rows are written as old ones at once, and need no vacuum.
-pub fn copy_frozen_statement(table: &Table, raw_bytes: bool) -> String {
-    let encoding = if raw_bytes { ", ENCODING 'SQL_ASCII'" } else { "" };
-    format!("COPY {}{} FROM STDIN WITH (FREEZE{encoding})", table.qualified(), table.column_list())
+impl Taking {
+    /// The statement.
+    pub fn copy_statement(self, table: &Table) -> String {
+        let options: Vec<_> = [
+            self.frozen.then_some("FREEZE"),
+            self.raw_bytes.then_some("ENCODING 'SQL_ASCII'"),
+            self.binary.then_some("FORMAT binary"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+        format!("COPY {}{} FROM STDIN{options}", table.qualified(), table.column_list())
+    }
 }
 
 /// Reads the table's rows, hands them to `take` in pieces of whole lines, and returns count and hash of exactly these.
@@ -66,27 +81,47 @@ pub fn read(
     reading: &Reading,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<TableFigures> {
-    let what = || format!("reading table {}.{}", table.schema, table.name);
+    let mut piece = Vec::with_capacity(PIECE_BYTES + 4096);
+    let figures = each_line(client, table, reading, &mut |line| {
+        piece.extend_from_slice(line);
+        if piece.len() >= PIECE_BYTES {
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 4096));
+            if !take(full) {
+                return Err(Error::new(ErrorKind::Cancelled, format!("{} was stopped", doing(table)), ""));
+            }
+        }
+        Ok(())
+    })?;
+    if !piece.is_empty() {
+        take(piece);
+    }
+    Ok(figures)
+}
+
+/// Count and hash of the table's rows.
+pub fn measure(client: &mut Client, table: &Table, reading: &Reading) -> Result<TableFigures> {
+    each_line(client, table, reading, &mut |_| Ok(()))
+}
+
+fn each_line(
+    client: &mut Client,
+    table: &Table,
+    reading: &Reading,
+    take: &mut impl FnMut(&[u8]) -> Result<()>,
+) -> Result<TableFigures> {
     let mut hasher = (!table.unhashed).then(|| SetHasher::new(reading.hash_key));
-    let (rows, mut piece) = (Cell::new(0), Vec::with_capacity(PIECE_BYTES + 4096));
+    let rows = Cell::new(0);
     let mut line = |line: &[u8]| {
         let Some((b'\n', row)) = line.split_last() else {
-            return Err(Error::internal(format!("{}: a row came in parts", what())));
+            return Err(Error::internal(format!("{}: a row came in parts", doing(table))));
         };
         if let Some(hasher) = &mut hasher {
             hasher.add(row);
         }
         rows.set(rows.get() + 1);
-        piece.extend_from_slice(line);
-        if piece.len() >= PIECE_BYTES {
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 4096));
-            if !take(full) {
-                return Err(Error::new(ErrorKind::Cancelled, format!("{} was stopped", what()), ""));
-            }
-        }
-        Ok(())
+        take(line)
     };
-    let statement = reading.copy_statement(table);
+    let (what, statement) = (|| doing(table), reading.copy_statement(table));
     if reading.ordered {
         // Sorting is planned, and planning looks into the functions of indexes: it fails before the first row, or not for that.
         OwnPath::live(true).attempt(client, Some(&sql::identifier(&table.schema)), |client| {
@@ -96,13 +131,14 @@ pub fn read(
     } else {
         client.copy_out(&what, &statement, &mut line)?;
     }
-    if !piece.is_empty() {
-        take(piece);
-    }
     Ok(TableFigures {
         schema: Some(table.schema.clone()),
         name: table.name.clone(),
         rows: rows.get(),
         content_hash: hasher.map(|hasher| hasher.finish()),
     })
+}
+
+fn doing(table: &Table) -> String {
+    format!("reading table {}.{}", table.schema, table.name)
 }

@@ -4,11 +4,13 @@
 //! constraints and triggers, none of which changes a row, so they are then what they will be in the end. Everything else is
 //! measured when all is there. A table that turns out otherwise (other columns than the backup's list says) is read again.
 
+use super::copy_binary::{Encoders, encoders};
 use super::extensions::AllLeftOut;
 use super::indexes::{self, Indexes};
 use super::json::Sink;
 use super::load::{self, Loaders};
-use super::{rows_in, schema, statistics};
+use super::rows_in::Destination;
+use super::{schema, statistics};
 use crate::manifest::{ComponentManifest, DatabaseFigures, Figures, TableFigures};
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::client::Client;
@@ -18,7 +20,7 @@ use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{self, Layout, Table};
 use crate::source::postgres::own_path::OwnPath;
 use crate::source::postgres::pg_dump::PgDump;
-use crate::source::postgres::rows::{Reading, copy_in_statement};
+use crate::source::postgres::rows::{Reading, Taking};
 use crate::source::postgres::statements::split;
 use crate::source::postgres::{by_hand, dump_schema, figures, large_objects, sql};
 use crate::target::Context;
@@ -39,6 +41,8 @@ pub struct Filling {
     layout: Layout,
     /// Tables whose rows are to come: their numbers in the layout, by path.
     missing: HashMap<String, usize>,
+    /// How rows of the tables that are there are sent faster than as text.
+    encoders: Encoders,
     /// Grants wait until the rows are in.
     grants: Vec<String>,
     /// The schema's second half, run when everything is there.
@@ -107,6 +111,7 @@ impl Filling {
             loaders,
             layout,
             missing,
+            encoders: Encoders::new(),
             grants,
             post_data: None,
             indexes,
@@ -124,6 +129,7 @@ impl Filling {
     /// The schema's first half.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
         (self.grants, self.left_out) = schema::run_pre_data(&mut self.client, text, &self.extensions, &self.own_path)?;
+        self.encoders = encoders(&mut self.client, &self.layout.tables)?;
         Ok(())
     }
 
@@ -151,16 +157,18 @@ impl Filling {
             )
         })?;
         let (what, table) = (format!("restoring {path}"), &self.layout.tables[number]);
+        let encoder = self.encoders.remove(&(table.schema.clone(), table.name.clone()));
         match &self.loaders {
             Some(loaders) => {
                 let indexes = self.indexes.remove(&indexes::key(table)).unwrap_or_default();
-                let loaded = loaders.load(&what, number, table, indexes, content);
+                let loaded = loaders.load(&what, number, table, (encoder, indexes), content);
                 loaded.map_err(|error| self.left_out.explained(error))
             }
             None => {
                 let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
-                let statement = copy_in_statement(table, raw_bytes);
-                rows_in::fill(&mut self.client, &self.own_path, (&what, table, &statement), content)
+                let taking = Taking { raw_bytes, ..Taking::default() };
+                let destination = Destination { what: &what, table, taking, encoder: encoder.as_ref() };
+                destination.fill(&mut self.client, &self.own_path, &table.schema, content)
             }
         }
     }

@@ -9,8 +9,9 @@
 //! Rows go first. A connection that has none to take reads back what is in, whoever brought it, and builds indexes; so the
 //! stream never waits for a table to be read back, and there is work left while the last large table comes.
 
+use super::copy_binary::Encoder;
 use super::indexes::Index;
-use super::rows_in::{copy_pieces, next_piece};
+use super::rows_in::{Destination, next_piece};
 use super::statistics;
 use crate::manifest::TableFigures;
 use crate::source::postgres::address::Address;
@@ -19,7 +20,7 @@ use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
 use crate::source::postgres::own_path::OwnPath;
-use crate::source::postgres::rows::{self, Reading, copy_frozen_statement, copy_in_statement};
+use crate::source::postgres::rows::{self, Reading, Taking};
 use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -76,6 +77,7 @@ struct Loading {
     what: String,
     number: usize,
     table: Table,
+    encoder: Option<Encoder>,
     /// One connection takes it all, and nobody else had put rows there.
     frozen: bool,
     /// To be built when it is in, constraints when it has been read back.
@@ -133,16 +135,16 @@ impl Loaders {
         Ok(Self { jobs, threads, found, bytes })
     }
 
-    /// Takes a whole table's COPY text. `indexes` are built when the table is in.
+    /// Takes a whole table's COPY text. The indexes are built when the table is in.
     pub fn load(
         &self,
         what: &str,
         number: usize,
         table: &Table,
-        indexes: Vec<Index>,
+        with: (Option<Encoder>, Vec<Index>),
         content: &mut dyn Read,
     ) -> Result<()> {
-        let handed_over = self.hand_over(what, number, table, indexes, content);
+        let handed_over = self.hand_over(what, number, table, with, content);
         handed_over.inspect_err(|_| self.found.given_up.store(true, Ordering::Release))
     }
 
@@ -151,7 +153,7 @@ impl Loaders {
         what: &str,
         number: usize,
         table: &Table,
-        indexes: Vec<Index>,
+        (encoder, indexes): (Option<Encoder>, Vec<Index>),
         content: &mut dyn Read,
     ) -> Result<()> {
         let others_idle = self.found.working.load(Ordering::Acquire) == 0;
@@ -161,6 +163,7 @@ impl Loaders {
             what: what.to_owned(),
             number,
             table: table.clone(),
+            encoder,
             // Rows of an extension's own table stand beside those that the extension brought.
             frozen: !cut && table.condition.is_none(),
             indexes,
@@ -282,7 +285,7 @@ impl Loader<'_> {
     /// Reads a table back, whoever brought it.
     fn read_back(&mut self, loading: &Loading) {
         self.at_work(|this| {
-            let figures = rows::read(this.client, &loading.table, &this.found.reading, &mut |_| true)?;
+            let figures = rows::measure(this.client, &loading.table, &this.found.reading)?;
             lock(&this.found.measured).push((loading.number, figures));
             Ok(())
         });
@@ -319,15 +322,16 @@ impl Loader<'_> {
 
     /// Brings a share of a table in, and leaves the rest to be done if nobody else is still at it.
     fn take(&mut self, job: &Job) -> Result<()> {
-        let Loading { table, frozen, indexes, busy, .. } = &*job.loading;
+        let Loading { what, table, encoder, frozen, indexes, busy, .. } = &*job.loading;
         let client = &mut *self.client;
         if let Ok(first) = job.pieces.recv() {
+            let taking = Taking { frozen: *frozen, raw_bytes: self.found.reading.raw_bytes, binary: false };
+            let destination = Destination { what, table, taking, encoder: encoder.as_ref() };
+            let copy = |client: &mut Client| destination.copy(client, &first, || Ok(job.pieces.recv().ok()));
             if *frozen {
-                fill_frozen(client, job, &first, self.found)?;
+                fill_emptied(client, &destination, copy, &self.found.own_path)?;
             } else {
-                let statement = copy_in_statement(table, self.found.reading.raw_bytes);
-                let schema = identifier(&table.schema);
-                self.found.own_path.attempt(client, Some(&schema), |client| copy(client, job, &statement, &first))?;
+                self.found.own_path.attempt(client, Some(&identifier(&table.schema)), copy)?;
             }
         }
         if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -345,26 +349,25 @@ impl Loader<'_> {
     }
 }
 
-/// Empties and fills a table in one transaction.
-fn fill_frozen(client: &mut Client, job: &Job, first: &Bytes, found: &Found) -> Result<()> {
-    let Loading { what, table, .. } = &*job.loading;
+/// Empties a table and fills it, both in one transaction.
+fn fill_emptied(
+    client: &mut Client,
+    destination: &Destination<'_>,
+    copy: impl Fn(&mut Client) -> Result<Result<()>>,
+    own_path: &OwnPath,
+) -> Result<()> {
+    let Destination { what, table, .. } = destination;
     let run =
-        |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(what, error));
-    let (begin, statement) =
-        (format!("BEGIN; TRUNCATE ONLY {}", table.qualified()), copy_frozen_statement(table, found.reading.raw_bytes));
-    found.own_path.attempt(client, Some(&identifier(&table.schema)), |client| {
+        |client: &mut Client, statement: &str| client.batch_execute(statement).map_err(|error| database(*what, error));
+    let begin = format!("BEGIN; TRUNCATE ONLY {}", table.qualified());
+    own_path.attempt(client, Some(&identifier(&table.schema)), |client| {
         run(client, &begin)?;
-        copy(client, job, &statement, first).inspect_err(|_| {
+        copy(client).inspect_err(|_| {
             // Where that fails too, the connection is lost, and the next attempt says so.
             let _ = run(client, "ROLLBACK");
         })
     })?;
     run(client, "COMMIT")
-}
-
-/// The inner result is of what cannot be tried again.
-fn copy(client: &mut Client, job: &Job, statement: &str, first: &Bytes) -> Result<Result<()>> {
-    copy_pieces(client, &job.loading.what, statement, first, || Ok(job.pieces.recv().ok()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! server needs room for both, and nobody may be connected during the exchange.
 
 mod admin;
+mod copy_binary;
 mod extensions;
 mod filling;
 mod in_place;
@@ -21,6 +22,8 @@ mod swap;
 mod tables;
 
 pub use admin::{drop_database, query, sweep_drills};
+#[doc(hidden)]
+pub use copy_binary::fuzz as fuzz_copy_text;
 
 use crate::config::component::ServerDatabaseSettings;
 use crate::id::Id;

@@ -18,7 +18,7 @@ pub use inspect::inspect;
 
 use super::filling::{database_figures, leave_unhashed, reading};
 use super::json::Sink;
-use super::rows_in;
+use super::rows_in::Destination;
 use super::schema::{run, run_led, schema_of};
 use crate::manifest::{ComponentManifest, DatabaseFigures, TableId};
 use crate::source::postgres::address::Address;
@@ -27,7 +27,7 @@ use crate::source::postgres::connect::connect;
 use crate::source::postgres::error::database;
 use crate::source::postgres::layout::{Layout, Table};
 use crate::source::postgres::own_path::OwnPath;
-use crate::source::postgres::rows::{self, copy_in_statement};
+use crate::source::postgres::rows::{self, Taking};
 use crate::source::postgres::sql;
 use crate::target::Context;
 use crate::{Error, ErrorKind, Result};
@@ -123,9 +123,13 @@ impl Tables {
     fn take(&mut self, at: usize, content: &mut dyn Read) -> Result<()> {
         let wanted = &mut self.wanted[at];
         wanted.came = true;
-        let statement = copy_in_statement(wanted.receiver(), self.raw_bytes);
-        let what = format!("restoring table {}", wanted.id());
-        rows_in::fill(&mut self.client, &self.own_path, (&what, &wanted.table, &statement), content)
+        let destination = Destination {
+            what: &format!("restoring table {}", wanted.id()),
+            table: wanted.receiver(),
+            taking: Taking { raw_bytes: self.raw_bytes, ..Taking::default() },
+            encoder: None,
+        };
+        destination.fill(&mut self.client, &self.own_path, &wanted.table.schema, content)
     }
 
     /// Exchanges the rows, makes keys, sequences and triggers right, and measures; what is left is to commit.
@@ -181,7 +185,7 @@ impl Tables {
         };
         for (number, table) in self.layout.tables.iter().enumerate() {
             if names.contains(&table.file(number)) {
-                figures.tables.push(rows::read(&mut self.client, table, &reading, &mut |_| true)?);
+                figures.tables.push(rows::measure(&mut self.client, table, &reading)?);
             }
         }
         Ok(figures)
