@@ -159,7 +159,7 @@ def uploads(contest, source, binary, example):
     # A third of a second each: one run says little.
     contest.step("uploads, nothing changed", tools, "backup", live, max(contest.rounds, 5))
     contest.step("restore of uploads", tools, "restore", live, contest.rounds)
-    contest.step("verify all data of uploads", tools, "check", live, contest.rounds)
+    contest.step("verify all data of uploads", tools, "check", live, max(3, contest.rounds))
     saved = contest.bench + "/saved"
     for day in range(2, 11):
         contest.clear(saved)
@@ -210,7 +210,7 @@ def database(contest, days, binary, example):
         contest.step(f"crm.db, second day, {pattern} rows", tools, "backup", live)
         if day == "s":
             contest.step("restore of crm.db", tools, "restore", live, contest.rounds)
-            contest.step("verify all data of crm.db", tools, "check", live, contest.rounds)
+            contest.step("verify all data of crm.db", tools, "check", live, max(3, contest.rounds))
         contest.end(tools)
     contest.clear(folder)
     contest.rows = [row for row in contest.rows if row[0] != "first"]

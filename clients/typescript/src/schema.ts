@@ -1550,7 +1550,7 @@ export interface components {
             queue: string;
             /** @description What was asked for, by kind. */
             request: Record<string, never>;
-            /** @description What came of it: a backup, a restore, by kind. */
+            /** @description What came of it: a backup, a restore, by kind; `warnings` where there were some. */
             result?: Record<string, never> | null;
             /**
              * Format: date-time
@@ -2529,7 +2529,7 @@ export interface components {
                 queue: string;
                 /** @description What was asked for, by kind. */
                 request: Record<string, never>;
-                /** @description What came of it: a backup, a restore, by kind. */
+                /** @description What came of it: a backup, a restore, by kind; `warnings` where there were some. */
                 result?: Record<string, never> | null;
                 /**
                  * Format: date-time

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use vault::Progress;
+use vault::{Noting, Progress};
 
 /// No plan can be called that.
 const LOCK_NAME: &str = "(drill)";
@@ -33,6 +33,8 @@ pub struct Drilled {
     pub components: Vec<String>,
     /// Assertions and checks that held.
     pub assertions: u64,
+    /// What was not compared, or could not be put back and is no reason to call the backup bad.
+    pub warnings: Vec<String>,
 }
 
 /// Restores a backup (an id, `latest`, or its location) into a scratch place and compares it.
@@ -42,7 +44,11 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
     let _lock = room.lock_plan(LOCK_NAME)?;
     let result = rehearse(room, &backup, progress);
     let (id, details) = match &result {
-        Ok(drilled) => (Some(drilled.id.clone()), serde_json::json!({ "durationMs": drilled.restore_duration_ms })),
+        Ok(drilled) => {
+            let details =
+                serde_json::json!({ "durationMs": drilled.restore_duration_ms, "warnings": drilled.warnings });
+            (Some(drilled.id.clone()), details)
+        }
         Err(error) => {
             (backup.record.as_ref().map(|record| record.id.clone()), serde_json::json!({ "error": error.message() }))
         }
@@ -64,6 +70,8 @@ pub fn run(room: &Room, wanted: &str, actor: &Actor, progress: &Arc<dyn Progress
 
 fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Result<Drilled> {
     let started = Instant::now();
+    let noting = Arc::new(Noting::new(Arc::clone(progress)));
+    let progress: &Arc<dyn Progress> = &(Arc::clone(&noting) as Arc<dyn Progress>);
     progress.phase("checking the backup", None);
     let (mut reader, manifest) = backup.open_with_manifest(room)?;
     let scratch = room.scratch("drill", &manifest.id)?;
@@ -91,6 +99,7 @@ fn rehearse(room: &Room, backup: &Backup, progress: &Arc<dyn Progress>) -> Resul
         restore_duration_ms,
         components: manifest.components.iter().map(|part| part.name.clone()).collect(),
         assertions,
+        warnings: noting.warnings(),
     })
 }
 

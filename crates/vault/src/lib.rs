@@ -23,6 +23,6 @@ pub mod transfer;
 pub use entry::{Attributes, Entry, EntryKind, EntryPath, Metadata, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use key::Key;
-pub use progress::{Progress, Silent};
+pub use progress::{Noting, Progress, Silent};
 pub use store::Store;
 pub use transfer::{Chunking, Committed, Content, EntryReader, EntryVisitor, EntryWriter, Hinted, Outcome, Selection};

@@ -4,6 +4,7 @@
 //! clients, tests stop the process at a named step.
 
 use crate::error::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Receives news of long work. All methods are called from several threads; they must be cheap.
 pub trait Progress: Send + Sync {
@@ -42,3 +43,55 @@ pub trait Progress: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {}
+
+/// Passes everything on and keeps the warnings, for a result that they are part of.
+pub struct Noting {
+    to: Arc<dyn Progress>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Noting {
+    /// More are passed on, but not kept.
+    const WARNINGS_MAX: usize = 100;
+
+    /// In front of another.
+    pub fn new(to: Arc<dyn Progress>) -> Self {
+        Self { to, warnings: Mutex::default() }
+    }
+
+    /// The warnings so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Progress for Noting {
+    fn phase(&self, name: &str, bytes_expected: Option<u64>) {
+        self.to.phase(name, bytes_expected);
+    }
+
+    fn bytes(&self, bytes: u64) {
+        self.to.bytes(bytes);
+    }
+
+    fn entries(&self, entries: u64) {
+        self.to.entries(entries);
+    }
+
+    fn warning(&self, message: &str) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < Self::WARNINGS_MAX {
+            warnings.push(message.to_owned());
+        }
+        drop(warnings);
+        self.to.warning(message);
+    }
+
+    fn step(&self, name: &'static str) {
+        self.to.step(name);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.to.is_cancelled()
+    }
+}

@@ -2,7 +2,7 @@ import { Anchor } from '@mantine/core';
 import { Link } from 'react-router';
 import type { Job } from '../api/types';
 import { isOver, useJob } from '../hooks/useJob';
-import { bytes, duration, plural } from '../lib/format';
+import { bytes, capital, duration, plural } from '../lib/format';
 import { JOB_KINDS, type Tone } from '../lib/words';
 import { Notice } from './Notice';
 
@@ -15,6 +15,7 @@ interface Outcome {
   freedBytes?: number;
   problems?: string[];
   notes?: string[];
+  warnings?: string[];
   state?: string;
   swappedAt?: string | null;
   backups?: { backupId: string; problems: string[] }[];
@@ -30,8 +31,10 @@ export function JobResult({ id }: { id: string }) {
     ...(outcome.problems ?? []),
     ...(outcome.backups ?? []).flatMap((found) => found.problems.map((problem) => `${found.backupId}: ${problem}`)),
   ];
+  // A backup's own are on its page.
+  const warnings = job.kind === 'backup' ? [] : (outcome.warnings ?? []);
   return (
-    <Notice tone={toneOf(job)} title={titleOf(job, outcome)} live>
+    <Notice tone={toneOf(job, warnings)} title={titleOf(job, outcome)} live>
       {job.error && (
         <p>
           {job.error.message}. {job.error.hint}
@@ -39,6 +42,9 @@ export function JobResult({ id }: { id: string }) {
       )}
       {outcome.notes?.map((note) => (
         <p key={note}>{note}</p>
+      ))}
+      {warnings.map((warning) => (
+        <p key={warning}>{capital(warning)}</p>
       ))}
       {problems.length > 0 && (
         <ul>
@@ -56,9 +62,9 @@ export function JobResult({ id }: { id: string }) {
   );
 }
 
-function toneOf(job: Job): Tone {
+function toneOf(job: Job, warnings: string[]): Tone {
   if (job.state === 'failed') return 'bad';
-  if (job.state === 'partial') return 'warn';
+  if (job.state === 'partial' || (job.state === 'succeeded' && warnings.length > 0)) return 'warn';
   if (job.state === 'cancelled') return 'idle';
   return job.kind === 'drill' ? 'proven' : 'info';
 }

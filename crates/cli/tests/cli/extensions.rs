@@ -39,6 +39,11 @@ fn what_nothing_needs_is_left_out_of_a_new_database_and_named() {
             assert!(outcome.stderr.contains(&format!("the extension {name} was left out")), "{outcome:?}");
         }
     }
+    // They are part of what a drill found, for whoever reads that later.
+    let (drilled, audited) = (app.ok(&["drill", "latest"]), app.ok(&["audit"]));
+    for found in [&drilled["warnings"], &audited] {
+        assert!(found.to_string().contains("the extension bloom was left out"), "{found}");
+    }
     assert_eq!(server.sql("copy", ROWS), server.sql("crm", ROWS));
     assert_eq!(
         server.sql("copy", "SELECT string_agg(extname, ' ' ORDER BY extname) FROM pg_extension"),

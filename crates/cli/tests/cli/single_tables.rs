@@ -24,7 +24,7 @@ fn refused(app: &App, exit: i32, id: &str, tables: &[&str]) -> String {
 }
 
 const SHOP: &str = r#"
-    CREATE ROLE app LOGIN; CREATE ROLE guest; CREATE DATABASE crm OWNER app;
+    CREATE ROLE app LOGIN; CREATE ROLE guest; CREATE ROLE seller; CREATE DATABASE crm OWNER app;
     \c crm
     CREATE SCHEMA sales AUTHORIZATION app;
     SET ROLE app;
@@ -43,6 +43,8 @@ const SHOP: &str = r#"
     ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
     CREATE POLICY own ON customers TO guest USING (name = current_user);
     GRANT SELECT (id, name) ON customers TO guest;
+    GRANT UPDATE ON customers TO seller WITH GRANT OPTION;
+    SET ROLE seller; GRANT UPDATE ON customers TO guest; SET ROLE app;
     CREATE VIEW rich AS SELECT c.* FROM customers c JOIN sales."Orders" o ON o.customer = c.id WHERE total > 10;
     CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM customers;
     CREATE TABLE measured (at date, value int) PARTITION BY RANGE (at);
@@ -51,6 +53,9 @@ const SHOP: &str = r#"
     INSERT INTO customers (name, mood) VALUES ('Zoë', 'good'), ('Grace', 'bad'), ('Linus', NULL);
     INSERT INTO sales."Orders" (customer, total) VALUES (1, 5), (2, 50), (2, 7);
     TRUNCATE log;
+    RESET ROLE;
+    ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO guest;
+    ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;
 "#;
 
 const READ: &str = r#"SELECT * FROM customers ORDER BY id; SELECT * FROM sales."Orders" ORDER BY id; SELECT * FROM rich ORDER BY id;
@@ -159,6 +164,7 @@ fn postgresql_a_dropped_table_is_made_again_with_all_that_hung_on_it() {
     server.sql("postgres", SHOP);
     let app = App::of_database(&server.url("crm"));
     let (intact, defined) = (server.sql("crm", READ), definitions(&server, "crm"));
+    assert!(defined.contains("SET SESSION AUTHORIZATION seller"), "{defined}");
     for record in [app.backup(&[]), app.backup(&["--format", "json"])] {
         server.sql("crm", "DROP TABLE customers CASCADE; DROP TABLE measured_2024");
         let restored = restore(&app, record["id"].as_str().unwrap(), &["customers", "measured_2024"]);

@@ -143,7 +143,7 @@ pub struct JobView {
     pub finished_at: Option<Timestamp>,
     /// How far it is, while it runs.
     pub progress: Option<ProgressView>,
-    /// What came of it: a backup, a restore, by kind.
+    /// What came of it: a backup, a restore, by kind; `warnings` where there were some.
     #[schema(value_type = Option<Object>)]
     pub result: Option<serde_json::Value>,
     /// Why it failed.

@@ -29,11 +29,23 @@ impl Done {
         let state = if good { JobState::Succeeded } else { JobState::Failed };
         Self { state, result, backup: None }
     }
+
+    /// What was warned of on the way stays part of the result, when there is no progress to look at any more.
+    fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        if let (Value::Object(result), false) = (&mut self.result, warnings.is_empty()) {
+            result.entry("warnings").or_insert_with(|| json!(warnings));
+        }
+        self
+    }
 }
 
 /// Does the work; blocks.
-pub fn run(app: &App, job: &Job, live: Arc<Live>) -> Result<Done> {
-    let progress: Arc<dyn Progress> = live;
+pub fn run(app: &App, job: &Job, live: &Arc<Live>) -> Result<Done> {
+    let done = work(app, job, Arc::clone(live) as Arc<dyn Progress>)?;
+    Ok(done.with_warnings(live.view().warnings))
+}
+
+fn work(app: &App, job: &Job, progress: Arc<dyn Progress>) -> Result<Done> {
     let actor = &Actor { name: job.actor.clone(), origin: job.origin.clone() };
     match job.kind {
         JobKind::Backup => {
@@ -75,4 +87,17 @@ fn request<T: DeserializeOwned>(job: &Job) -> Result<T> {
         )
         .because(cause)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_stay_with_the_result_and_replace_none_of_its_own() {
+        let warned = |result| Done::good_or_failed(true, result).with_warnings(vec!["left out".to_owned()]).result;
+        assert_eq!(warned(json!({"good": true})), json!({"good": true, "warnings": ["left out"]}));
+        assert_eq!(warned(json!({"warnings": ["its own"]})), json!({"warnings": ["its own"]}));
+        assert_eq!(Done::good_or_failed(true, json!({})).with_warnings(Vec::new()).result, json!({}));
+    }
 }

@@ -165,7 +165,7 @@ fn is_cancelled(result: &Result<Done>) -> bool {
 fn run_patiently(app: &App, job: &Job, live: &Arc<Live>) -> Result<Done> {
     let until = Instant::now() + WAIT_FOR_LOCK;
     loop {
-        let result = run::run(app, job, Arc::clone(live));
+        let result = run::run(app, job, live);
         let locked = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Locked);
         let patient = job.actor == events::SCHEDULER && Instant::now() < until && !app.is_stopping();
         if !locked || !patient || live.is_cancelled() {

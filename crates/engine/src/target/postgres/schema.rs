@@ -42,10 +42,13 @@ fn is_grant(statement: &str) -> bool {
 }
 
 fn says_in_whose_name(statement: &str) -> bool {
-    statement.starts_with(IN_ANOTHERS_NAME) || statement.starts_with("RESET SESSION AUTHORIZATION")
+    statement.starts_with(IN_ANOTHERS_NAME) || statement.starts_with(IN_OUR_NAME)
 }
 
-const IN_ANOTHERS_NAME: &str = "SET SESSION AUTHORIZATION ";
+/// Begins what is done in another role's name, in `pg_dump`'s text.
+pub const IN_ANOTHERS_NAME: &str = "SET SESSION AUTHORIZATION ";
+/// Ends it.
+pub const IN_OUR_NAME: &str = "RESET SESSION AUTHORIZATION";
 
 /// The function of an index runs as the table's owner, who finds others where he was granted the use of a schema: these come
 /// early. They come again in their order; what is given in another's name comes only then.
@@ -65,7 +68,7 @@ fn run_grants_for_functions(client: &mut Client, grants: &[String]) -> Result<()
 }
 
 /// Runs statements that give rights. Only a superuser may give them in another's name; anybody else gives them in his own.
-fn run_grants(client: &mut Client, grants: &[String]) -> Result<()> {
+pub fn run_grants(client: &mut Client, grants: &[String]) -> Result<()> {
     let superuser = client
         .query_one("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user", &[])
         .map_err(|error| database("asking for the role's rights", error))?

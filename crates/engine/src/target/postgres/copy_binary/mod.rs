@@ -16,7 +16,7 @@ use crate::source::postgres::client::Client;
 use crate::source::postgres::layout::{Table, rows as query_rows};
 use memchr::{memchr_iter, memchr2, memchr3};
 use std::collections::HashMap;
-use values::{date, integer, numeric, real, time, timestamp, uuid};
+use values::{date, leading_integer, numeric, real, time, timestamp, uuid};
 
 /// Comes before the first row: signature, no flags, no extension.
 pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -87,6 +87,16 @@ impl Form {
                 row.push(1);
                 unescaped(text, row)?
             }
+            Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => {
+                let (number, rest) = leading_integer(text)?;
+                match self {
+                    Self::Int2 => row.extend_from_slice(&i16::try_from(number).ok()?.to_be_bytes()),
+                    Self::Int4 => row.extend_from_slice(&i32::try_from(number).ok()?.to_be_bytes()),
+                    Self::Oid => row.extend_from_slice(&u32::try_from(number).ok()?.to_be_bytes()),
+                    _ => row.extend_from_slice(&number.to_be_bytes()),
+                }
+                rest
+            }
             Self::Bytea => {
                 // Its one backslash is escaped.
                 let text = text.strip_prefix(b"\\\\x")?;
@@ -107,15 +117,11 @@ impl Form {
         rest.strip_prefix(&[end])
     }
 
-    /// Values whose text never holds anything that is escaped.
+    /// Other values, whose text never holds anything that is escaped.
     fn plain(self, field: &[u8], row: &mut Vec<u8>) -> Option<()> {
         match self {
             Self::Bool if field == b"t" => row.push(1),
             Self::Bool if field == b"f" => row.push(0),
-            Self::Int2 => row.extend_from_slice(&i16::try_from(integer(field)?).ok()?.to_be_bytes()),
-            Self::Int4 => row.extend_from_slice(&i32::try_from(integer(field)?).ok()?.to_be_bytes()),
-            Self::Int8 => row.extend_from_slice(&integer(field)?.to_be_bytes()),
-            Self::Oid => row.extend_from_slice(&u32::try_from(integer(field)?).ok()?.to_be_bytes()),
             Self::Float4 => row.extend_from_slice(&real::<f32>(field)?.to_be_bytes()),
             Self::Float8 => row.extend_from_slice(&real::<f64>(field)?.to_be_bytes()),
             Self::Numeric => numeric(field, row)?,
@@ -125,7 +131,7 @@ impl Form {
             Self::Timestamp => row.extend_from_slice(&timestamp(field, b"")?.to_be_bytes()),
             // The session's zone is UTC.
             Self::TimestampTz => row.extend_from_slice(&timestamp(field, b"+00")?.to_be_bytes()),
-            Self::Bool | Self::Text | Self::Jsonb | Self::Bytea => return None,
+            _ => return None,
         }
         Some(())
     }

@@ -7,21 +7,19 @@ use std::str::FromStr;
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Any integer of up to 64 bits.
-pub fn integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if digits.is_empty() || digits.len() > 19 {
-        return None;
-    }
+/// The integer of up to 64 bits at the front, and what is left behind its digits.
+pub fn leading_integer(text: &[u8]) -> Option<(i64, &[u8])> {
+    const DIGITS_MAX: usize = 19;
+    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |digits| (true, digits));
     // Nineteen digits are less than 2^64.
-    let mut magnitude = 0_u64;
-    for &digit in digits {
-        magnitude = magnitude * 10 + u64::from(value_of(digit)?);
+    let (mut magnitude, mut count) = (0_u64, 0);
+    while let Some(value) = digits.get(count).and_then(|&digit| value_of(digit)).filter(|_| count < DIGITS_MAX) {
+        magnitude = magnitude * 10 + u64::from(value);
+        count += 1;
     }
-    if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+    let rest = digits.get(count..).filter(|_| count > 0)?;
+    let value = if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
+    Some((value?, rest))
 }
 
 fn value_of(digit: u8) -> Option<u8> {

@@ -9,6 +9,7 @@ use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
 use crate::source::postgres::sql;
 use crate::source::postgres::statements::{after_word, is_session, split};
+use crate::target::postgres::schema::{IN_ANOTHERS_NAME, IN_OUR_NAME, run, run_grants};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 
@@ -54,11 +55,19 @@ impl Definitions {
                 self.made.insert(sequence);
             }
         }
+        let mut anothers_name = None;
         for statement in statements {
+            if statement.starts_with(IN_ANOTHERS_NAME) {
+                anothers_name = Some(statement);
+            } else if statement.starts_with(IN_OUR_NAME) {
+                anothers_name = None;
+            }
             let is_grant = statement.starts_with("GRANT ") || statement.starts_with("REVOKE ");
             let is_ours = subject(statement).is_some_and(|name| self.made.contains(&name));
             if is_ours && is_grant {
+                self.grants.extend(anothers_name.map(str::to_owned));
                 self.grants.push(statement.to_owned());
+                self.grants.extend(anothers_name.map(|_| IN_OUR_NAME.to_owned()));
             } else if is_ours && attached_to(statement).is_some_and(|parent| !self.made.contains(&parent)) {
                 self.attachments.push(statement.to_owned());
             } else if is_ours || is_setting(statement) {
@@ -100,7 +109,25 @@ impl Definitions {
                 keys::add(client, own_path, statement, &table, &refers_to)?;
             }
         }
-        self.attachments.iter().chain(&self.grants).try_for_each(|statement| make(run_led(own_path, client, statement)))
+        self.attachments.iter().try_for_each(|statement| make(run_led(own_path, client, statement)))?;
+        make(self.take_default_grants_back(client))?;
+        make(run_grants(client, &self.grants))
+    }
+
+    /// Whoever makes a table gives what `ALTER DEFAULT PRIVILEGES` of his says; the table had what the backup says.
+    fn take_default_grants_back(&self, client: &mut Client) -> Result<()> {
+        const GRANTS: &str = "
+          SELECT pg_catalog.format('REVOKE ALL ON %s %I.%I FROM %s CASCADE', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                   n.nspname, c.relname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END)
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+                 pg_catalog.aclexplode(c.relacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+           WHERE n.nspname = $1 AND c.relname = $2 AND a.grantee <> c.relowner";
+        for (schema, name) in &self.made {
+            let grants =
+                client.query(GRANTS, &[schema, name]).map_err(|error| database("looking for grants", error))?;
+            grants.iter().try_for_each(|row| run(client, row.get(0)))?;
+        }
+        Ok(())
     }
 }
 
