@@ -51,6 +51,27 @@ fn what_nothing_needs_is_left_out_of_a_new_database_and_named() {
     );
 }
 
+/// Only what extensions brought and the schema of temporary tables belong to the superuser, whose name on another server is
+/// another.
+#[test]
+fn whoever_owns_what_an_extension_brought_is_not_needed() {
+    let server = Server::start();
+    server.sql(
+        "postgres",
+        r"CREATE ROLE app LOGIN CREATEDB; CREATE DATABASE crm OWNER app;
+        \c crm
+        CREATE EXTENSION bloom; CREATE EXTENSION pg_stat_statements;
+        CREATE TEMPORARY TABLE passing AS SELECT 1 AS id;
+        SET ROLE app; CREATE TABLE bag AS SELECT 1 AS id",
+    );
+    let app = App::of_database(&url(&server, "crm"));
+    let record = app.backup(&[]);
+    let drilled = app.ok(&["drill", "latest"]);
+    assert_eq!(drilled["warnings"].as_array().map(Vec::len), Some(2), "{drilled}");
+    let shown = app.ok(&["show", record["id"].as_str().unwrap()]);
+    assert_eq!(shown["manifest"]["components"][0]["figures"]["values"]["roles"], r#"["app"]"#, "{shown}");
+}
+
 #[test]
 fn in_the_live_database_they_stay() {
     let server = server();

@@ -276,16 +276,28 @@ fn sequences(client: &mut Client) -> Result<Vec<Sequence>> {
     Ok(sequences)
 }
 
-/// `pg_shdepend` knows who is granted something or named by a policy, but not what the bootstrap superuser owns.
+/// `pg_shdepend` knows who is granted something or named by a policy, but not what the bootstrap superuser owns. What an
+/// extension brought belongs to whoever makes the extension: that role has another name on another server, and is not needed.
+/// Neither is whoever has a temporary table, nor the owner of the schemas that those lie in.
 const ROLES: &str = "
+WITH members AS (SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e')
 SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' AND r.oid IN (
-  SELECT refobjid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+  SELECT s.refobjid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
    WHERE d.datname = pg_catalog.current_database() AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
      AND s.classid <> 'pg_catalog.pg_subscription'::pg_catalog.regclass
-  UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384
-  UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384
+     AND NOT (s.deptype = 'o' AND (s.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+                                   OR (s.classid, s.objid) IN (SELECT classid, objid FROM members)))
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relpersistence = 't' AND c.oid = s.objid
+                        AND s.classid = 'pg_catalog.pg_class'::pg_catalog.regclass)
+  UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
+     AND ('pg_catalog.pg_class'::pg_catalog.regclass, oid) NOT IN (SELECT classid, objid FROM members)
+  UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'
+     AND ('pg_catalog.pg_namespace'::pg_catalog.regclass, oid) NOT IN (SELECT classid, objid FROM members)
   UNION SELECT proowner FROM pg_catalog.pg_proc WHERE oid >= 16384
-  UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384
+     AND ('pg_catalog.pg_proc'::pg_catalog.regclass, oid) NOT IN (SELECT classid, objid FROM members)
+  UNION SELECT t.typowner FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+   WHERE t.oid >= 16384 AND coalesce(c.relkind, 'c') = 'c' AND t.typcategory <> 'A'
+     AND ('pg_catalog.pg_type'::pg_catalog.regclass, t.oid) NOT IN (SELECT classid, objid FROM members)
   UNION SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
   UNION SELECT a.grantee FROM pg_catalog.pg_database, pg_catalog.aclexplode(datacl) a WHERE datname = pg_catalog.current_database()
   UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase

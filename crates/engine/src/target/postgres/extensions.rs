@@ -69,6 +69,16 @@ impl AllLeftOut {
     }
 }
 
+/// Backups of earlier versions list the owners of what extensions brought, too. All other owners are in the definitions.
+pub fn forgive_owners(figures: &mut DatabaseFigures, expected: Option<&DatabaseFigures>) {
+    let roles = |figures: &DatabaseFigures| list(figures, "roles").into_iter().collect::<BTreeSet<_>>();
+    let Some(expected) = expected else { return };
+    let has_extensions = list(expected, "extensions").iter().any(|name| name != "plpgsql");
+    if has_extensions && roles(figures).is_subset(&roles(expected)) {
+        figures.values.extend(expected.values.get_key_value("roles").map(|(key, list)| (key.clone(), list.clone())));
+    }
+}
+
 /// Whether a statement is the comment of this extension.
 pub fn comments_on(statement: &str, extension: &str) -> bool {
     let Some(rest) = statement.strip_prefix("COMMENT ON EXTENSION ") else { return false };
@@ -97,6 +107,25 @@ pub fn beyond_the_role(client: &mut Client, expected: &DatabaseFigures) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_of_extensions_in_older_backups_are_forgiven_and_nothing_else() {
+        let figures = |roles: &str, extensions: &str| DatabaseFigures {
+            values: [("roles", roles), ("extensions", extensions)]
+                .map(|(key, list)| (key.to_owned(), list.to_owned()))
+                .into(),
+            ..DatabaseFigures::default()
+        };
+        let after = |there: &str, expected: &str, extensions: &str| {
+            let mut there = figures(there, extensions);
+            forgive_owners(&mut there, Some(&figures(expected, extensions)));
+            there.values["roles"].clone()
+        };
+        let hstore = r#"["hstore","plpgsql"]"#;
+        assert_eq!(after(r#"["app"]"#, r#"["app","postgres"]"#, hstore), r#"["app","postgres"]"#);
+        assert_eq!(after(r#"["app"]"#, r#"["app","postgres"]"#, r#"["plpgsql"]"#), r#"["app"]"#);
+        assert_eq!(after(r#"["app","other"]"#, r#"["app","postgres"]"#, hstore), r#"["app","other"]"#);
+    }
 
     #[test]
     fn statements_about_extensions_are_told_from_others() {

@@ -5,7 +5,7 @@
 //! measured when all is there. A table that turns out otherwise (other columns than the backup's list says) is read again.
 
 use super::copy_binary::{Encoders, encoders};
-use super::extensions::AllLeftOut;
+use super::extensions::{AllLeftOut, forgive_owners};
 use super::indexes::{self, Indexes};
 use super::json::Sink;
 use super::load::{self, Loaders};
@@ -300,6 +300,7 @@ impl Loaded {
             figures.schema_hash.clone_from(&expected.schema_hash);
         }
         forgive_unfilled(&mut figures, self.unfilled.len());
+        forgive_owners(&mut figures, expected);
         context.progress.warning(
             "restored in one transaction, which pg_dump cannot see: definitions are compared by their counts, not word for word",
         );
@@ -341,6 +342,7 @@ impl Loaded {
         forgive_other_version(&mut figures, expected, context);
         forgive_unfilled(&mut figures, self.unfilled.len());
         self.left_out.forgive(&mut figures, expected);
+        forgive_owners(&mut figures, expected);
         Ok(figures)
     }
 }
