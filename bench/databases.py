@@ -95,9 +95,10 @@ def application(run, label, kind, url, extra=""):
 POSTGRES_BINDS = """
 What binds. Client and server share the two cores. A backup hashes every row and is on the disk, read back and encrypted when it
 ends. A restore reads every row back through the server, compares, and gathers first statistics, all of which
-`pg_restore` leaves to others; it is faster all the same because rows go in frozen and as binary, long values are compressed by
-LZ4, indexes are built while rows come, and what is read back gathers in the socket instead of waking its reader for every eight
-kibibytes (which alone was 7 % of the time: 80,000 switches between processes, now 32,000).
+`pg_restore` leaves to others. Rows going in frozen and as binary, LZ4 for long values and indexes built while rows come make up for
+it, and so does letting what is read back gather in the socket: its reader was woken for every eight kibibytes, of 80,000 switches
+between processes 32,000 are left and 8 % less CPU time. Both cores are busy for 97 % of the time. Of some 21 CPU seconds the server
+takes 5.8 for the rows, 4.6 for indexes and 4.2 for writing the rows as text again; we 4.8, of which decompression is 1.6.
 """
 
 
