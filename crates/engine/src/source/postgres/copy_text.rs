@@ -81,19 +81,25 @@ pub fn next_field<'a>(line: &'a [u8], field: &mut Vec<u8>) -> (bool, Option<&'a 
             from += at;
             break;
         };
-        field.push(match escaped {
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'v' => 0x0b,
-            other => other,
-        });
+        field.push(unescaped(escaped).unwrap_or(escaped));
         from += at + 2;
     }
     field.extend_from_slice(&raw[from..]);
     (true, rest)
+}
+
+/// What a letter behind a backslash stands for, of those that PostgreSQL writes.
+pub const fn unescaped(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0x0b,
+        b'\\' => b'\\',
+        _ => return None,
+    })
 }
 
 /// Appends a row as a line of COPY text.

@@ -13,6 +13,7 @@ mod values;
 
 use crate::Result;
 use crate::source::postgres::client::Client;
+use crate::source::postgres::copy_text::unescaped;
 use crate::source::postgres::layout::{Table, rows as query_rows};
 use memchr::{memchr_iter, memchr2, memchr3};
 use std::collections::HashMap;
@@ -82,10 +83,10 @@ impl Form {
         let length_at = row.len();
         row.extend_from_slice(&[0; 4]);
         let rest = match self {
-            Self::Text => unescaped(text, row)?,
+            Self::Text => text_value(text, row)?,
             Self::Jsonb => {
                 row.push(1);
-                unescaped(text, row)?
+                text_value(text, row)?
             }
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => {
                 let (number, rest) = leading_integer(text)?;
@@ -138,23 +139,14 @@ impl Form {
 }
 
 /// Appends text up to the tab or line feed that ends it, escapes undone, and answers what is left from there.
-fn unescaped<'a>(mut text: &'a [u8], row: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn text_value<'a>(mut text: &'a [u8], row: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         let (plain, rest) = text.split_at(memchr3(b'\t', b'\n', b'\\', text)?);
         row.extend_from_slice(plain);
         let Some(escape) = rest.strip_prefix(b"\\") else { return Some(rest) };
-        let (escaped, rest) = escape.split_first()?;
-        row.push(match escaped {
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'v' => 0x0b,
-            b'\\' => b'\\',
-            // The server reads others (`\x41`), but never writes them.
-            _ => return None,
-        });
+        let (letter, rest) = escape.split_first()?;
+        // The server reads others (`\x41`), but never writes them.
+        row.push(unescaped(*letter)?);
         text = rest;
     }
 }
