@@ -129,7 +129,9 @@ impl Filling {
     /// The schema's first half.
     pub fn pre_data(&mut self, text: &str) -> Result<()> {
         (self.grants, self.left_out) = schema::run_pre_data(&mut self.client, text, &self.extensions, &self.own_path)?;
-        self.encoders = encoders(&mut self.client, &self.layout.tables)?;
+        if self.loaders.is_some() {
+            self.encoders = encoders(&mut self.client, &self.layout.tables)?;
+        }
         Ok(())
     }
 
@@ -157,9 +159,9 @@ impl Filling {
             )
         })?;
         let (what, table) = (format!("restoring {path}"), &self.layout.tables[number]);
-        let encoder = self.encoders.remove(&(table.schema.clone(), table.name.clone()));
         match &self.loaders {
             Some(loaders) => {
+                let encoder = self.encoders.remove(&(table.schema.clone(), table.name.clone()));
                 let indexes = self.indexes.remove(&indexes::key(table)).unwrap_or_default();
                 let loaded = loaders.load(&what, number, table, (encoder, indexes), content);
                 loaded.map_err(|error| self.left_out.explained(error))
@@ -167,7 +169,7 @@ impl Filling {
             None => {
                 let raw_bytes = self.layout.database.encoding == "SQL_ASCII";
                 let taking = Taking { raw_bytes, ..Taking::default() };
-                let destination = Destination { what: &what, table, taking, encoder: encoder.as_ref() };
+                let destination = Destination { what: &what, table, taking, encoder: None };
                 destination.fill(&mut self.client, &self.own_path, &table.schema, content)
             }
         }
