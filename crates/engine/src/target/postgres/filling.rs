@@ -138,7 +138,7 @@ impl Filling {
     /// The schema's second half. It comes before the rows, but for backups of earlier versions.
     pub fn post_data(&mut self, text: String) {
         if self.loaders.is_some() {
-            self.indexes = indexes::of(&split(&text));
+            self.indexes = indexes::of(&split(&text), &self.layout.tables);
             self.indexes.values_mut().for_each(|indexes| indexes.retain(|index| index.is_plain));
         }
         self.post_data = Some(text);

@@ -5,6 +5,10 @@
 //! built, without a word, from rows that are not there yet. It waits until all are.
 //!
 //! An early statement that fails has lost nothing: it has its second try in its place.
+//!
+//! The server sorts a table's entries in pieces of `maintenance_work_mem` and merges them. A piece that a processor's cache
+//! holds is sorted in half the time that one of the usual 64 MiB takes, whose every comparison waits for the memory
+//! (`bench/RESULTS.md`); so a table gets the least with which one merge is enough, and never more than the server allows.
 
 use super::schema::run_led;
 use crate::source::postgres::client::Client;
@@ -23,7 +27,18 @@ pub struct Index {
     statement: String,
     /// Whether it can be built without other tables.
     pub is_plain: bool,
+    /// Memory for sorting, where less than what the server gives is faster.
+    sort_bytes: Option<u64>,
 }
+
+/// A smaller table's entries are in the cache as it is.
+const SORTED_TABLE_BYTES_MIN: u64 = 8 << 20;
+/// Of a larger table the pieces may lie on a slow disk, which is not to jump between too many of them.
+const SORTED_TABLE_BYTES_MAX: u64 = 1 << 30;
+/// Less is no faster.
+const SORT_BYTES_MIN: u64 = 4 << 20;
+/// What a merge needs for each of its pieces (`tuplesort_merge_order` in the server's source).
+const MERGED_PIECE_BYTES: u64 = 272 << 10;
 
 impl Index {
     /// Whether the table can be read meanwhile: a constraint shuts everybody out.
@@ -33,8 +48,19 @@ impl Index {
 
     /// Whether it could be built.
     pub fn build(&self, client: &mut Client, own_path: &OwnPath) -> bool {
-        let setting = self.tablespace.as_deref().unwrap_or("SET default_tablespace = ''");
-        client.batch_execute(setting).is_ok() && run_led(own_path, client, &self.statement).is_ok()
+        let mut settings = self.tablespace.clone().unwrap_or_else(|| "SET default_tablespace = ''".to_owned());
+        if let Some(bytes) = self.sort_bytes {
+            settings += &format!(
+                "; SELECT pg_catalog.set_config('maintenance_work_mem', least({bytes},
+                     pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem'))) / 1024 || 'kB', false)"
+            );
+        }
+        let built = client.batch_execute(&settings).is_ok() && run_led(own_path, client, &self.statement).is_ok();
+        if self.sort_bytes.is_some() {
+            // Where that fails the connection is lost, and whoever uses it next says so.
+            let _ = client.batch_execute("RESET maintenance_work_mem");
+        }
+        built
     }
 }
 
@@ -42,22 +68,46 @@ impl Index {
 pub type Indexes = BTreeMap<String, Vec<Index>>;
 
 /// The indexes that the statements build.
-pub fn of(statements: &[&str]) -> Indexes {
+pub fn of(statements: &[&str], tables: &[Table]) -> Indexes {
+    let bytes = bytes_of(tables);
     let mut tables = Indexes::new();
     let mut tablespace = None;
     for (number, statement) in statements.iter().enumerate() {
         if statement.starts_with("SET default_tablespace") {
             tablespace = Some((*statement).to_owned());
         } else if let Some((table, definition)) = indexed_table(statement) {
-            tables.entry(unquoted(table)).or_default().push(Index {
+            let table = unquoted(table);
+            let index = Index {
                 number,
                 tablespace: tablespace.clone(),
                 statement: (*statement).to_owned(),
                 is_plain: is_plain(definition),
-            });
+                sort_bytes: bytes.get(&table).copied().filter(|_| is_sorted(definition)).and_then(sort_bytes),
+            };
+            tables.entry(table).or_default().push(index);
         }
     }
     tables
+}
+
+fn bytes_of(tables: &[Table]) -> HashMap<String, u64> {
+    tables.iter().map(|table| (key(table), table.bytes)).collect()
+}
+
+/// Whether an index is built by sorting. Others use the memory otherwise: the more, the better.
+fn is_sorted(definition: &str) -> bool {
+    let definition = definition.trim_start();
+    ["USING btree ", "PRIMARY KEY ", "UNIQUE "].iter().any(|begin| definition.starts_with(begin))
+}
+
+/// So many pieces that one merge takes them all: `pieces * piece` is the table, `pieces * MERGED_PIECE_BYTES` is `piece`.
+/// Entries are taken to be as large as the rows, which most are not.
+const fn sort_bytes(table_bytes: u64) -> Option<u64> {
+    if table_bytes < SORTED_TABLE_BYTES_MIN || table_bytes > SORTED_TABLE_BYTES_MAX {
+        return None;
+    }
+    let piece_bytes = (table_bytes * MERGED_PIECE_BYTES).isqrt();
+    Some(if piece_bytes > SORT_BYTES_MIN { piece_bytes } else { SORT_BYTES_MIN })
 }
 
 /// What a table's indexes are found by, however its name is quoted.
@@ -78,7 +128,7 @@ pub fn build_all(
     tables: &[Table],
     own_path: &OwnPath,
 ) -> HashSet<usize> {
-    let bytes: HashMap<String, u64> = tables.iter().map(|table| (key(table), table.bytes)).collect();
+    let bytes = bytes_of(tables);
     let mut indexes: Vec<_> = indexes.into_iter().collect();
     indexes.sort_by_key(|(table, _)| bytes.get(table).copied().unwrap_or(0));
     let queue = Mutex::new(indexes);
@@ -154,6 +204,25 @@ mod tests {
             ("CREATE INDEX", None),
         ] {
             assert_eq!(indexed_table(statement).map(|(table, _)| table), table, "{statement}");
+        }
+    }
+
+    #[test]
+    fn memory_for_sorting_is_less_where_less_is_faster() {
+        let memory = |statement: &str, bytes| {
+            let table = Table { schema: "public".into(), name: "t".into(), bytes, ..Table::default() };
+            of(&[statement], &[table]).remove("public.t").unwrap().remove(0).sort_bytes
+        };
+        let index = "CREATE INDEX a ON public.t USING btree (x)";
+        assert_eq!(memory(index, SORTED_TABLE_BYTES_MIN - 1), None, "small");
+        assert_eq!(memory(index, SORTED_TABLE_BYTES_MIN), Some(SORT_BYTES_MIN));
+        let most = memory(index, SORTED_TABLE_BYTES_MAX).unwrap();
+        assert!(SORTED_TABLE_BYTES_MAX / most <= most / MERGED_PIECE_BYTES + 1, "one merge: {most}");
+        assert_eq!(memory(index, SORTED_TABLE_BYTES_MAX + 1), None, "large");
+        let key = "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id)";
+        assert!(memory(key, 100 << 20).is_some());
+        for otherwise in ["CREATE INDEX a ON public.t USING gin (x)", "CREATE INDEX a ON public.t USING hnsw (x)"] {
+            assert_eq!(memory(otherwise, 100 << 20), None, "{otherwise}");
         }
     }
 

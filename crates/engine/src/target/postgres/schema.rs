@@ -119,7 +119,7 @@ pub fn run_post_data(
     mut built: HashSet<usize>,
 ) -> Result<Vec<Unfilled>> {
     let statements = split(text);
-    built.extend(indexes::build_all(helpers, indexes::of(&statements), &built, tables, own_path));
+    built.extend(indexes::build_all(helpers, indexes::of(&statements, tables), &built, tables, own_path));
     let turn = |wanted: usize| -> Vec<&str> {
         let left = statements.iter().enumerate().filter(|(number, _)| !built.contains(number));
         left.map(|(_, statement)| *statement).filter(|statement| pass(statement) == wanted).collect()
