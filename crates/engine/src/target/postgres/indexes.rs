@@ -100,13 +100,14 @@ fn is_sorted(definition: &str) -> bool {
     ["USING btree ", "PRIMARY KEY ", "UNIQUE "].iter().any(|begin| definition.starts_with(begin))
 }
 
-/// So many pieces that one merge takes them all: `pieces * piece` is the table, `pieces * MERGED_PIECE_BYTES` is `piece`.
-/// Entries are taken to be as large as the rows, which most are not.
+/// So many pieces that one merge takes them all: `pieces * piece` are the entries, `pieces * MERGED_PIECE_BYTES` is `piece`.
+/// Entries are taken to be half as large as the rows; where they are larger some are merged twice.
 const fn sort_bytes(table_bytes: u64) -> Option<u64> {
     if table_bytes < SORTED_TABLE_BYTES_MIN || table_bytes > SORTED_TABLE_BYTES_MAX {
         return None;
     }
-    let piece_bytes = (table_bytes * MERGED_PIECE_BYTES).isqrt();
+    let entries_bytes = table_bytes / 2;
+    let piece_bytes = (entries_bytes * MERGED_PIECE_BYTES).isqrt();
     Some(if piece_bytes > SORT_BYTES_MIN { piece_bytes } else { SORT_BYTES_MIN })
 }
 
@@ -217,7 +218,7 @@ mod tests {
         assert_eq!(memory(index, SORTED_TABLE_BYTES_MIN - 1), None, "small");
         assert_eq!(memory(index, SORTED_TABLE_BYTES_MIN), Some(SORT_BYTES_MIN));
         let most = memory(index, SORTED_TABLE_BYTES_MAX).unwrap();
-        assert!(SORTED_TABLE_BYTES_MAX / most <= most / MERGED_PIECE_BYTES + 1, "one merge: {most}");
+        assert!(SORTED_TABLE_BYTES_MAX / 2 / most <= most / MERGED_PIECE_BYTES + 1, "one merge: {most}");
         assert_eq!(memory(index, SORTED_TABLE_BYTES_MAX + 1), None, "large");
         let key = "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id)";
         assert!(memory(key, 100 << 20).is_some());

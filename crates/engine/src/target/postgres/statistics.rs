@@ -4,7 +4,8 @@
 //! sample, the second of the three stages in which `vacuumdb --analyze-in-stages` goes through a database. The full sample is
 //! left to the server, whose automatic vacuum counts these rows as not yet seen and comes within its minute or two. Left for the
 //! end is what it never looks at or the tables' columns alone do not tell: indexes on expressions, extended statistics, parents
-//! of partitions, materialized views, tables that keep the automatic vacuum away.
+//! of partitions, materialized views, tables that keep the automatic vacuum away. The system's own tables come with statistics of
+//! an empty database; it sees to them as well.
 
 use crate::source::postgres::client::Client;
 use crate::source::postgres::error::database;
@@ -23,9 +24,14 @@ pub fn prepare(client: &mut Client) -> Result<bool> {
     // An index that waits for the lock of an automatic vacuum ends it after this time. Only superusers may choose it; others
     // wait a second.
     let _ = client.batch_execute("SET deadlock_timeout = '100ms'");
+    follows(client)
+}
+
+/// Whether an automatic vacuum follows.
+fn follows(client: &mut Client) -> Result<bool> {
     let settings =
         "SELECT pg_catalog.current_setting('autovacuum')::bool AND pg_catalog.current_setting('track_counts')::bool";
-    client.query_one(settings, &[]).map(|row| row.get(0)).map_err(|error| database("preparing a connection", error))
+    client.query_one(settings, &[]).map(|row| row.get(0)).map_err(|error| database("gathering statistics", error))
 }
 
 /// Gathers the first statistics of a table that has just been filled: all there will be, unless an automatic vacuum follows.
@@ -54,7 +60,8 @@ fn gather(client: &mut Client, table: &str) -> Result<()> {
 pub fn complete(client: &mut Client, done: &HashSet<(&str, &str)>, own_path: &OwnPath) -> Result<Vec<(String, Error)>> {
     let failed = |error| database("completing the restored database", error);
     let mut without = Vec::new();
-    for row in client.query(LEFT, &[]).map_err(failed)? {
+    let vacuum_follows = follows(client)?;
+    for row in client.query(LEFT, &[&vacuum_follows]).map_err(failed)? {
         let (schema, name, again): (String, String, bool) = (row.get(0), row.get(1), row.get(2));
         if again || !done.contains(&(schema.as_str(), name.as_str())) {
             let table = Table { schema, name, ..Table::default() };
@@ -82,5 +89,5 @@ SELECT n.nspname::text, c.relname::text,
        OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid)
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast' AND NOT c.relisshared
-   AND (c.relkind <> 'm' OR c.relispopulated)
+   AND (c.relkind <> 'm' OR c.relispopulated) AND NOT ($1 AND n.nspname IN ('pg_catalog', 'information_schema'))
  ORDER BY 1, 2";
