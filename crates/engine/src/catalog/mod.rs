@@ -31,7 +31,7 @@ use crate::{Error, ErrorKind, Result};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// In order; a number is given once and never changed after a release.
 const MIGRATIONS: &[(u32, &str)] = &[
@@ -50,6 +50,8 @@ pub struct Catalog {
 
 /// How long a writer in another process is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two attempts at what SQLite does not wait for.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 impl Catalog {
     /// Opens the catalog at `path`, making it if need be, and brings its tables up to date.
@@ -71,7 +73,7 @@ impl Catalog {
     fn prepare(mut connection: Connection) -> Result<Self> {
         let doing = |cause| failed("preparing the catalog", cause);
         connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;
+        wal(&connection).map_err(doing)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
         connection.pragma_update(None, "foreign_keys", "ON").map_err(doing)?;
         migrate(&mut connection)?;
@@ -92,6 +94,23 @@ impl Catalog {
         let result = work(&transaction)?;
         transaction.commit().map_err(|cause| failed("writing the catalog", cause))?;
         Ok(result)
+    }
+}
+
+/// Turns WAL mode on. Of several that do so with a new catalog, SQLite makes only one succeed: the others read the first page
+/// and then want to write it, and it does not let them wait for each other with the busy timeout, since none would ever give
+/// up what it has read. Here each does.
+fn wal(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(cause)
+                if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            done => return done,
+        }
     }
 }
 

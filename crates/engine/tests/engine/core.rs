@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 /// Says what the other process is to do: `<role> <folder>`.
 const ROLE: &str = "STRONGROOM_TEST_ROLE";
@@ -126,12 +126,19 @@ fn a_plan_never_runs_twice_and_a_killed_run_frees_it() {
 
 #[test]
 fn a_new_catalog_that_many_open_at_once_is_made_once() {
-    let folder = tempfile::tempdir().unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| open(folder.path()).backups(&BackupFilter::default()).unwrap());
-        }
-    });
+    // Which of them are at the same step at the same time is chance: many rounds make it all but certain that some are.
+    for _ in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let together = Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    together.wait();
+                    open(folder.path()).backups(&BackupFilter::default()).unwrap()
+                });
+            }
+        });
+    }
 }
 
 #[test]
