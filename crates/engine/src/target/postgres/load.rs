@@ -6,8 +6,9 @@
 //! do or it is a large part of everything: more than one core works at it, but they wait for each other where the file grows,
 //! and nothing can be frozen.
 //!
-//! Rows go first. A connection that has none to take reads back what is in, whoever brought it, and builds indexes; so the
-//! stream never waits for a table to be read back, and there is work left while the last large table comes.
+//! Rows go first. A connection that has none to take builds indexes and reads back what is in, whoever brought it; so the
+//! stream never waits for a table to be read back, and there is work left while the last large table comes. Indexes come
+//! before reading back: the server waits for the disk after each, and then the other connections have something to do.
 
 use super::copy_binary::Encoder;
 use super::indexes::Index;
@@ -25,7 +26,7 @@ use crate::source::postgres::sql::identifier;
 use crate::{Error, Result};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select_biased, unbounded};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,6 +63,7 @@ struct Found {
     given_up: AtomicBool,
     measured: Mutex<Vec<(usize, TableFigures)>>,
     built: Mutex<HashSet<usize>>,
+    to_read_back: Arc<ToReadBack>,
     /// Connections that are at something.
     working: AtomicUsize,
 }
@@ -80,17 +82,52 @@ struct Loading {
     encoder: Option<Encoder>,
     /// One connection takes it all, and nobody else had put rows there.
     frozen: bool,
-    /// To be built when it is in, constraints when it has been read back.
+    /// To be built when it is in.
     indexes: Vec<Index>,
     /// Those who still bring rows; the last one says that it is in. None ends before the pieces do, and then all have begun.
     busy: AtomicUsize,
 }
 
+/// Indexes to build.
+enum Build {
+    /// A table's constraints, which shut everybody else out of it, one after the other. What can be done beside others
+    /// comes after them, and goes there.
+    Constraints(Arc<Loading>, Rest),
+    Index(Index),
+}
+
 /// Where the rest of the work goes, for connections that have no rows to take.
 #[derive(Clone)]
 struct Rest {
-    read_backs: Sender<Arc<Loading>>,
-    builds: Sender<Index>,
+    builds: Sender<Build>,
+    read_backs: Sender<ReadBack>,
+    to_read_back: Arc<ToReadBack>,
+}
+
+/// One of those that are [to be read back](ToReadBack).
+struct ReadBack;
+
+/// Tables to be read back, by their size and number: the largest first, so that what is left for the last is small.
+type ToReadBack = Mutex<BTreeMap<(u64, usize), Arc<Loading>>>;
+
+impl Rest {
+    /// A table is in.
+    fn begin(&self, loading: &Arc<Loading>) {
+        if loading.indexes.iter().all(Index::is_built_beside_readers) {
+            return self.go_on(loading);
+        }
+        // As long as somebody may bring rows, or builds constraints, there is a sender, and so somebody who receives.
+        drop(self.builds.send(Build::Constraints(Arc::clone(loading), self.clone())));
+    }
+
+    /// A table's constraints are built.
+    fn go_on(&self, loading: &Arc<Loading>) {
+        for index in loading.indexes.iter().filter(|index| index.is_built_beside_readers()) {
+            drop(self.builds.send(Build::Index(index.clone())));
+        }
+        lock(&self.to_read_back).insert((loading.table.bytes, loading.number), Arc::clone(loading));
+        drop(self.read_backs.send(ReadBack));
+    }
 }
 
 impl Loaders {
@@ -110,10 +147,11 @@ impl Loaders {
             given_up: AtomicBool::new(false),
             measured: Mutex::default(),
             built: Mutex::default(),
+            to_read_back: Arc::default(),
             working: AtomicUsize::new(0),
         });
-        let ((read_backs_in, read_backs), (builds_in, builds)) = (unbounded(), unbounded());
-        let rest = Rest { read_backs: read_backs_in, builds: builds_in };
+        let ((builds_in, builds), (read_backs_in, read_backs)) = (unbounded(), unbounded());
+        let rest = Rest { builds: builds_in, read_backs: read_backs_in, to_read_back: Arc::clone(&found.to_read_back) };
         let mut threads = Vec::with_capacity(connections);
         for _ in 0..connections {
             let mut client = connect(address)?;
@@ -127,7 +165,7 @@ impl Loaders {
             let (read_backs, builds) = (read_backs.clone(), builds.clone());
             threads.push(std::thread::spawn(move || {
                 let loader = Loader { client: &mut client, found: &found, vacuum_follows, rest };
-                loader.work(queue, read_backs, &builds);
+                loader.work(queue, builds, &read_backs);
                 client
             }));
         }
@@ -252,8 +290,8 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Takes rows while some come, and does the rest where none do: first what takes longest.
-    fn work(mut self, mut jobs: Receiver<Job>, mut read_backs: Receiver<Arc<Loading>>, builds: &Receiver<Index>) {
+    /// Takes rows while some come, and does the rest where none do.
+    fn work(mut self, mut jobs: Receiver<Job>, mut builds: Receiver<Build>, read_backs: &Receiver<ReadBack>) {
         loop {
             select_biased! {
                 recv(jobs) -> job => match job {
@@ -263,13 +301,13 @@ impl Loader<'_> {
                         self.no_more_rows();
                     }
                 },
-                // The others may still add to what is left: it ends when all of them have no more rows.
-                recv(read_backs) -> loading => match loading {
-                    Ok(loading) => self.read_back(&loading),
-                    Err(_) => read_backs = never(),
+                // The others may still add to what is left: it ends when all of them have no more rows and no constraints.
+                recv(builds) -> build => match build {
+                    Ok(build) => self.build(&build),
+                    Err(_) => builds = never(),
                 },
-                recv(builds) -> index => match index {
-                    Ok(index) => self.build(&index),
+                recv(read_backs) -> one => match one {
+                    Ok(ReadBack) => self.read_back(),
                     Err(_) => break,
                 },
             }
@@ -282,26 +320,33 @@ impl Loader<'_> {
         let _ = self.client.batch_execute("RESET max_parallel_maintenance_workers");
     }
 
-    /// Reads a table back, whoever brought it.
-    fn read_back(&mut self, loading: &Loading) {
-        self.at_work(|this| {
-            let figures = rows::measure(this.client, &loading.table, &this.found.reading)?;
-            lock(&this.found.measured).push((loading.number, figures));
-            Ok(())
-        });
-        for index in loading.indexes.iter().filter(|index| !index.is_built_beside_readers()) {
-            match &self.rest {
-                Some(rest) => drop(rest.builds.send(index.clone())),
-                None => self.build(index),
+    fn build(&mut self, build: &Build) {
+        match build {
+            Build::Index(index) => self.build_index(index),
+            Build::Constraints(loading, rest) => {
+                for constraint in loading.indexes.iter().filter(|index| !index.is_built_beside_readers()) {
+                    self.build_index(constraint);
+                }
+                rest.go_on(loading);
             }
         }
     }
 
-    fn build(&mut self, index: &Index) {
+    fn build_index(&mut self, index: &Index) {
         self.at_work(|this| {
             if index.build(this.client, &this.found.own_path) {
                 lock(&this.found.built).insert(index.number);
             }
+            Ok(())
+        });
+    }
+
+    /// Reads a table back, whoever brought it.
+    fn read_back(&mut self) {
+        let Some((_, loading)) = lock(&self.found.to_read_back).pop_last() else { return };
+        self.at_work(|this| {
+            let figures = rows::measure(this.client, &loading.table, &this.found.reading)?;
+            lock(&this.found.measured).push((loading.number, figures));
             Ok(())
         });
     }
@@ -322,7 +367,7 @@ impl Loader<'_> {
 
     /// Brings a share of a table in, and leaves the rest to be done if nobody else is still at it.
     fn take(&mut self, job: &Job) -> Result<()> {
-        let Loading { what, table, encoder, frozen, indexes, busy, .. } = &*job.loading;
+        let Loading { what, table, encoder, frozen, busy, .. } = &*job.loading;
         let client = &mut *self.client;
         if let Ok(first) = job.pieces.recv() {
             let taking = Taking { frozen: *frozen, raw_bytes: self.found.reading.raw_bytes, binary: false };
@@ -337,12 +382,8 @@ impl Loader<'_> {
         if busy.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Before its indexes: the server does not make both at once.
             statistics::gather_first(client, table, self.vacuum_follows)?;
-            // As long as rows come somebody is there to take them: this connection is.
             if let Some(rest) = &self.rest {
-                drop(rest.read_backs.send(Arc::clone(&job.loading)));
-                for index in indexes.iter().filter(|index| index.is_built_beside_readers()) {
-                    drop(rest.builds.send(index.clone()));
-                }
+                rest.begin(&job.loading);
             }
         }
         Ok(())
