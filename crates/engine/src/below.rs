@@ -4,7 +4,7 @@
 use crate::{Error, Result};
 use std::io::Read;
 use vault::{
-    Attributes, Chunking, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Metadata, Outcome, Progress,
+    Attributes, Committed, Content, Entry, EntryKind, EntryPath, EntryWriter, Metadata, Outcome, Progress, Structure,
 };
 
 /// Hands entries on with the component's name before their paths, and counts them.
@@ -64,8 +64,8 @@ impl Content for CountedContent<'_> {
         Ok(Box::new(Counted { content: self.content.open()?, progress: self.progress }))
     }
 
-    fn chunking(&self) -> Chunking {
-        self.content.chunking()
+    fn structure(&self) -> Structure {
+        self.content.structure()
     }
 }
 

@@ -15,8 +15,8 @@ use vault::repository::{
 };
 use vault::store::LocalStore;
 use vault::{
-    Chunking, Entry, EntryKind, EntryPath, EntryReader, EntryWriter, Hinted, Key, Metadata, Outcome, Selection, Silent,
-    Timestamp,
+    Entry, EntryKind, EntryPath, EntryReader, EntryWriter, Hinted, Key, Metadata, Outcome, Selection, Silent,
+    Structure, Timestamp,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -107,8 +107,8 @@ fn walk(writer: &mut RepositoryWriter, file: &Path, path: Vec<u8>) -> Result<()>
     let entry = Entry { path: EntryPath::new(path.clone())?, kind, metadata };
     let mut content = Lazy(file);
     let is_database = file.extension() == Some(OsStr::new("db"));
-    let chunking = if is_database { Chunking::Pages { page_size_bytes: 4096 } } else { Chunking::Content };
-    let mut hinted = Hinted { content: &mut content, chunking };
+    let structure = if is_database { Structure::Pages { page_size_bytes: 4096 } } else { Structure::Unknown };
+    let mut hinted = Hinted { content: &mut content, structure };
     if let Outcome::Unreadable(error) = writer.write(&entry, Some(&mut hinted))? {
         return Err(error.into());
     }

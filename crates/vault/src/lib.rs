@@ -25,4 +25,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::Key;
 pub use progress::{Noting, Progress, Silent};
 pub use store::Store;
-pub use transfer::{Chunking, Committed, Content, EntryReader, EntryVisitor, EntryWriter, Hinted, Outcome, Selection};
+pub use transfer::{Committed, Content, EntryReader, EntryVisitor, EntryWriter, Hinted, Outcome, Selection, Structure};

@@ -14,26 +14,29 @@ pub trait Content: Send {
     /// Opens the content at its start. Called once at most.
     fn open(&mut self) -> io::Result<Box<dyn Read + Send + '_>>;
 
-    /// What is known of the content's structure, for a writer that deduplicates or compresses. A hint: it changes what a
-    /// backup costs, never what is restored.
-    fn chunking(&self) -> Chunking {
-        Chunking::Content
+    /// What is known of how the content is put together, for a writer that deduplicates or compresses. A hint: it changes
+    /// what a backup costs, never what is restored.
+    fn structure(&self) -> Structure {
+        Structure::Unknown
     }
 }
 
-/// How content is best cut for deduplication.
+/// How content is put together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Chunking {
-    /// Nothing is known: where the bytes themselves say so.
+pub enum Structure {
+    /// Nothing is known.
     #[default]
-    Content,
+    Unknown,
     /// A SQLite database file: changes touch few pages, which keep their places.
     Pages {
         /// Size of a page.
         page_size_bytes: u32,
     },
-    /// A dump with one row a line, in the order of its keys, the key first.
-    Rows,
+    /// A dump with one row a line.
+    Rows {
+        /// Whether they are in the order of their keys, the key first.
+        by_key: bool,
+    },
 }
 
 /// Content with a hint.
@@ -41,7 +44,7 @@ pub struct Hinted<'a> {
     /// The content.
     pub content: &'a mut dyn Content,
     /// What is known of it.
-    pub chunking: Chunking,
+    pub structure: Structure,
 }
 
 impl Content for Hinted<'_> {
@@ -49,8 +52,8 @@ impl Content for Hinted<'_> {
         self.content.open()
     }
 
-    fn chunking(&self) -> Chunking {
-        self.chunking
+    fn structure(&self) -> Structure {
+        self.structure
     }
 }
 

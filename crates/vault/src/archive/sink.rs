@@ -6,7 +6,7 @@ use crate::envelope::EnvelopeWriter;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::{ObjectInfo, ObjectWriter, Store};
-use crate::transfer::Committed;
+use crate::transfer::{Committed, Structure};
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -39,9 +39,9 @@ impl<'a> ArchiveSink<'a> {
         Ok(Self { store, name: name.to_owned(), writer })
     }
 
-    /// Whether what follows are the pages of a database.
-    pub(crate) fn pages(&mut self, pages: bool) -> Result<()> {
-        self.writer.pages(pages)
+    /// How what follows is put together.
+    pub(crate) fn structure(&mut self, structure: Structure) -> Result<()> {
+        self.writer.structure(structure)
     }
 
     /// The manifest begins here.

@@ -4,12 +4,13 @@ use super::in_order::{Made, Note, write_in_order};
 use super::pool::Pool;
 use super::{Compression, THREADS_MAX, gzip, ordered, piece_bytes, sample, zstandard};
 use crate::error::{Error, Result};
+use crate::transfer::Structure;
 use std::fs::File;
 use std::io::{self, Write};
 use std::thread::{self, JoinHandle};
 
 enum Job {
-    Piece { content: Vec<u8>, pages: bool },
+    Piece { content: Vec<u8>, structure: Structure },
     Note(Note),
 }
 
@@ -20,7 +21,7 @@ enum Job {
 pub struct CompressionWriter<S: Write + Send + 'static> {
     compression: Compression,
     piece: Vec<u8>,
-    pages: bool,
+    structure: Structure,
     pool: Pool,
     input: Option<ordered::Input<Job, Result<Made>>>,
     sink: Option<JoinHandle<Result<S>>>,
@@ -50,14 +51,21 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
             .name("archive writer".to_owned())
             .spawn(move || write_in_order(&output, sink, compression, &sinks_pool))
             .map_err(starting)?;
-        Ok(Self { compression, piece: Vec::new(), pages: false, pool, input: Some(input), sink: Some(sink) })
+        Ok(Self {
+            compression,
+            piece: Vec::new(),
+            structure: Structure::Unknown,
+            pool,
+            input: Some(input),
+            sink: Some(sink),
+        })
     }
 
-    /// Whether what follows are the pages of a database, which zstd compresses at a level of their own.
-    pub fn pages(&mut self, pages: bool) -> Result<()> {
-        if pages != self.pages {
+    /// How what follows is put together: zstd has parameters of their own for the pages and the rows of a database.
+    pub fn structure(&mut self, structure: Structure) -> Result<()> {
+        if structure != self.structure {
             self.end_piece()?;
-            self.pages = pages;
+            self.structure = structure;
         }
         Ok(())
     }
@@ -101,7 +109,7 @@ impl<S: Write + Send + 'static> CompressionWriter<S> {
             return Ok(());
         }
         let content = std::mem::take(&mut self.piece);
-        self.push(Job::Piece { content, pages: self.pages })
+        self.push(Job::Piece { content, structure: self.structure })
     }
 
     fn push(&mut self, job: Job) -> Result<()> {
@@ -163,7 +171,20 @@ pub(super) enum Kind {
     Incompressible,
     /// Pages of a database.
     Pages,
+    /// Rows of a database, as text.
+    Rows,
     Other,
+}
+
+impl Kind {
+    const fn of(structure: Structure, compressible: bool) -> Self {
+        match structure {
+            _ if !compressible => Self::Incompressible,
+            Structure::Pages { .. } => Self::Pages,
+            Structure::Rows { .. } => Self::Rows,
+            Structure::Unknown => Self::Other,
+        }
+    }
 }
 
 enum Worker {
@@ -182,8 +203,8 @@ impl Worker {
     }
 
     fn run(&mut self, job: Job, pool: &Pool) -> Result<Made> {
-        let (content, pages) = match job {
-            Job::Piece { content, pages } => (content, pages),
+        let (content, structure) = match job {
+            Job::Piece { content, structure } => (content, structure),
             Job::Note(note) => return Ok(Made::Note(note)),
         };
         Ok(Made::Piece(match self {
@@ -191,11 +212,7 @@ impl Worker {
             _ => {
                 let mut made = pool.take();
                 for run in sample::runs(&content) {
-                    let kind = match run.compressible {
-                        false => Kind::Incompressible,
-                        true if pages => Kind::Pages,
-                        true => Kind::Other,
-                    };
+                    let kind = Kind::of(structure, run.compressible);
                     self.compress(&content[run.bytes], kind, &mut made)?;
                 }
                 pool.give(content);

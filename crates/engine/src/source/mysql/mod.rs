@@ -42,7 +42,7 @@ use snapshot::{Snapshot, Wanted};
 use std::io::Cursor;
 use stream::{Form, QueueReader, Reading, TableEnd};
 use vault::transfer::Content;
-use vault::{Entry, EntryPath, EntryWriter, Outcome, Timestamp};
+use vault::{Entry, EntryPath, EntryWriter, Hinted, Outcome, Structure, Timestamp};
 
 /// Where the schema of a native export lies; its first entry.
 pub(crate) const SCHEMA_ENTRY: &str = "1-schema/schema.json";
@@ -180,7 +180,8 @@ impl Output<'_> {
     /// A table's rows.
     fn stream(&mut self, path: &str, queue: &crossbeam_channel::Receiver<stream::Block>) -> Result<TableEnd> {
         let mut content = QueueReader::new(queue, self.context.progress);
-        let written = self.write(path, None, &mut content);
+        let mut rows = Hinted { content: &mut content, structure: Structure::Rows { by_key: false } };
+        let written = self.write(path, None, &mut rows);
         match content.end {
             // The reader's own error says more than the writer's about it.
             Some(Err(error)) => Err(error),

@@ -17,6 +17,7 @@ use crate::export::json::{self, Header, JsonWriter, SchemaObject, Settings, Tabl
 use crate::manifest::{DatabaseFigures, TableFigures};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use vault::{Hinted, Structure};
 
 /// Kinds of schema objects in the document, in their order.
 pub const PRE_DATA: &str = "pre-data";
@@ -73,7 +74,8 @@ pub fn write(name: &str, captured: &mut Captured, reading: &Reading, out: &mut O
             document.finish()?;
             Ok(rows)
         });
-        let put = out.put(&format!("{name}.json"), None, 0o600, &mut reader);
+        let mut rows = Hinted { content: &mut reader, structure: Structure::Rows { by_key: false } };
+        let put = out.put(&format!("{name}.json"), None, 0o600, &mut rows);
         drop(reader);
         prefetch.stop();
         let document = document.join().unwrap_or_else(|_| Err(Error::internal("writing JSON panicked")));

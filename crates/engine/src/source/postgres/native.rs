@@ -18,7 +18,7 @@ use crate::{Error, Result};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use vault::error::IoContext;
-use vault::{Chunking, Content, Entry, EntryPath, EntryWriter, Hinted, Outcome};
+use vault::{Content, Entry, EntryPath, EntryWriter, Hinted, Outcome, Structure};
 
 /// What was handed over so far.
 #[derive(Debug, Default)]
@@ -99,7 +99,7 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
         }
         let result = tables.iter().enumerate().map(|(number, table)| {
             let mut reader = prefetch.reader(number);
-            let mut hinted = Hinted { content: &mut reader, chunking: chunking(table, reading) };
+            let mut hinted = Hinted { content: &mut reader, structure: structure(table, reading) };
             let written = out.put(&table.file(number), None, 0o600, &mut hinted);
             // The database's own error says more than the writer's about a stream that broke off.
             let figures = match written {
@@ -114,10 +114,9 @@ fn write_tables(captured: &mut Captured, reading: &Reading, out: &mut Out<'_>) -
     })
 }
 
-/// Rows in key order with the key at their front are best cut by rows.
-fn chunking(table: &Table, reading: &Reading) -> Chunking {
+fn structure(table: &Table, reading: &Reading) -> Structure {
     let key_in_front = !table.key.is_empty() && table.columns.starts_with(&table.key);
-    if reading.ordered && key_in_front { Chunking::Rows } else { Chunking::Content }
+    Structure::Rows { by_key: reading.ordered && key_in_front }
 }
 
 fn spool_definitions(client: &mut Client, path: &std::path::Path) -> Result<bool> {

@@ -46,7 +46,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use vault::{Chunking, Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Timestamp};
+use vault::{Entry, EntryKind, EntryPath, EntryWriter, Hinted, Metadata, Outcome, Structure, Timestamp};
 use view::View;
 
 /// A SQLite database as a component.
@@ -85,8 +85,8 @@ impl SqliteSource {
             metadata: captured.metadata.clone(),
         };
         let mut image = ImageReader::new(captured.view.reader(), context.hash_key);
-        let chunking = Chunking::Pages { page_size_bytes: captured.prelude.page_size_bytes() };
-        let mut content = Hinted { content: &mut image, chunking };
+        let structure = Structure::Pages { page_size_bytes: captured.prelude.page_size_bytes() };
+        let mut content = Hinted { content: &mut image, structure };
         let bytes = stored(writer.write(&entry, Some(&mut content))?, Some(size))?;
         Ok((bytes, Some(image.image())))
     }
@@ -99,7 +99,7 @@ impl SqliteSource {
         };
         let entry = Entry::generated(path, None, modified);
         let mut content = JsonContent::new(captured.view.copied()?, &self.name);
-        let mut hinted = Hinted { content: &mut content, chunking: Chunking::Rows };
+        let mut hinted = Hinted { content: &mut content, structure: Structure::Rows { by_key: true } };
         let outcome = writer.write(&entry, Some(&mut hinted));
         // The export's own failure says more than what the writer makes of it.
         match content.take_failure() {

@@ -6,7 +6,7 @@ use super::{BLOCK_BYTES, MANIFEST_NAME, PAX_BYTES_MAX, padding_bytes};
 use crate::archive::sink::ArchiveSink;
 use crate::entry::{Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Result, from_io};
-use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
+use crate::transfer::{Committed, Content, EntryWriter, Outcome, Structure};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,23 +37,23 @@ impl<'a> TarWriter<'a> {
     fn file(&mut self, entry: &Entry, size_bytes: Option<u64>, content: Option<&mut dyn Content>) -> Result<Outcome> {
         let mut nothing = io::empty();
         let content = content.unwrap_or(&mut nothing);
-        let pages = matches!(content.chunking(), Chunking::Pages { .. });
+        let structure = content.structure();
         let mut content = match content.open() {
             Ok(content) => content,
             Err(cause) => return Ok(Outcome::Unreadable(cause)),
         };
-        let Some(size_bytes) = size_bytes else { return self.stream(entry, &mut *content) };
+        let Some(size_bytes) = size_bytes else { return self.stream(entry, structure, &mut *content) };
         if let Err(cause) = self.header(entry, size_bytes)? {
             return Ok(Outcome::Unreadable(cause));
         }
-        self.sink.pages(pages)?;
+        self.sink.structure(structure)?;
         let padded_bytes = self.content(&mut *content, size_bytes)?;
-        self.sink.pages(false)?;
+        self.sink.structure(Structure::Unknown)?;
         Ok(Outcome::Stored { bytes: size_bytes, padded_bytes })
     }
 
     /// Compression does not wait for a long stream's end: what was made of it is held back until its length is known.
-    fn stream(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<Outcome> {
+    fn stream(&mut self, entry: &Entry, structure: Structure, content: &mut dyn Read) -> Result<Outcome> {
         let mut beginning = Vec::new();
         if let Err(cause) = content.take(STREAM_IN_MEMORY_BYTES).read_to_end(&mut beginning) {
             return Ok(Outcome::Unreadable(cause));
@@ -69,9 +69,12 @@ impl<'a> TarWriter<'a> {
         let spool = tempfile::tempfile_in(&self.scratch)
             .map_err(|cause| from_io(format!("making a temporary file in {}", self.scratch.display()), cause))?;
         self.sink.hold(spool)?;
+        self.sink.structure(structure)?;
         self.put(&beginning)?;
         drop(beginning);
-        let head = match self.rest(content)? {
+        let rest = self.rest(content)?;
+        self.sink.structure(Structure::Unknown)?;
+        let head = match rest {
             Ok(rest_bytes) => head(entry, size_bytes + rest_bytes).map(|head| (head, size_bytes + rest_bytes)),
             Err(cause) => Err(cause),
         };

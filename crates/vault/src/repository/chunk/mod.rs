@@ -1,6 +1,6 @@
 //! Where content is cut into blobs.
 //!
-//! Three ways, chosen by what is known of the content ([`Chunking`]): by its bytes (a gear hash), by the pages of a database
+//! Three ways, chosen by what is known of the content ([`Structure`]): by its bytes (a gear hash), by the pages of a database
 //! file (also where one is found among other files), by the rows of a dump. All are deterministic functions of the content and
 //! of the repository's secret, so that equal content is cut alike tomorrow. Which way was taken is not recorded: a reader just
 //! joins the blobs.
@@ -11,7 +11,7 @@ mod rows;
 
 pub use gear::{Gear, Sizes};
 
-use crate::transfer::Chunking;
+use crate::transfer::Structure;
 
 /// Bytes that a cutter may ask to see beyond a cut.
 pub const BLOB_BYTES_MAX: usize = 8 << 20;
@@ -30,11 +30,11 @@ pub enum Cutter<'g> {
 
 impl<'g> Cutter<'g> {
     /// A cutter for the hinted kind of content. Very large content gets larger blobs: each costs memory in the index.
-    pub fn new(gear: &'g Gear, chunking: Chunking, size_bytes: Option<u64>) -> Self {
-        match chunking {
-            Chunking::Content => Self::Unknown { gear, size_bytes },
-            Chunking::Pages { page_size_bytes } => Self::Pages(pages::Pages::new(page_size_bytes, size_bytes)),
-            Chunking::Rows => Self::Rows(rows::Rows::new(gear)),
+    pub fn new(gear: &'g Gear, structure: Structure, size_bytes: Option<u64>) -> Self {
+        match structure {
+            Structure::Unknown | Structure::Rows { by_key: false } => Self::Unknown { gear, size_bytes },
+            Structure::Pages { page_size_bytes } => Self::Pages(pages::Pages::new(page_size_bytes, size_bytes)),
+            Structure::Rows { by_key: true } => Self::Rows(rows::Rows::new(gear)),
         }
     }
 
@@ -68,8 +68,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// Cuts `content` while it arrives in pieces of `step` bytes.
-    pub(super) fn cuts(gear: &Gear, chunking: Chunking, content: &[u8], step: usize) -> Vec<usize> {
-        let mut cutter = Cutter::new(gear, chunking, None);
+    pub(super) fn cuts(gear: &Gear, structure: Structure, content: &[u8], step: usize) -> Vec<usize> {
+        let mut cutter = Cutter::new(gear, structure, None);
         let (mut start, mut end, mut cuts) = (0, 0, Vec::new());
         while start < content.len() {
             match cutter.next_cut(&content[start..end], end == content.len()) {
@@ -94,11 +94,13 @@ mod tests {
         let gear = Gear::new(b"secret", Sizes { min: 1000, average: 4000, max: 16_000 });
         let mut content = noise(300_000, 1);
         content.iter_mut().step_by(70).for_each(|byte| *byte = b'\n');
-        for chunking in [Chunking::Content, Chunking::Rows, Chunking::Pages { page_size_bytes: 4096 }] {
-            let whole = cuts(&gear, chunking, &content, content.len());
-            assert_eq!(whole, cuts(&gear, chunking, &content, 977), "{chunking:?}");
+        for structure in
+            [Structure::Unknown, Structure::Rows { by_key: true }, Structure::Pages { page_size_bytes: 4096 }]
+        {
+            let whole = cuts(&gear, structure, &content, content.len());
+            assert_eq!(whole, cuts(&gear, structure, &content, 977), "{structure:?}");
             assert_eq!(whole.last(), Some(&content.len()));
-            assert!(whole.len() > 8, "{chunking:?}: {}", whole.len());
+            assert!(whole.len() > 8, "{structure:?}: {}", whole.len());
         }
     }
 
@@ -108,8 +110,8 @@ mod tests {
         let content = noise(1_000_000, 2);
         let mut longer = content.clone();
         longer.splice(500_000..500_000, *b"some inserted bytes");
-        let before = cuts(&gear, Chunking::Content, &content, 65_536);
-        let after = cuts(&gear, Chunking::Content, &longer, 65_536);
+        let before = cuts(&gear, Structure::Unknown, &content, 65_536);
+        let after = cuts(&gear, Structure::Unknown, &longer, 65_536);
         let kept = before.iter().filter(|&&cut| after.contains(&if cut > 500_000 { cut + 19 } else { cut })).count();
         assert!(before.len() - kept <= 4, "{} of {} cuts moved", before.len() - kept, before.len());
     }
@@ -118,8 +120,8 @@ mod tests {
     fn another_secret_cuts_elsewhere() {
         let sizes = Sizes { min: 1000, average: 4000, max: 16_000 };
         let content = noise(200_000, 3);
-        let one = cuts(&Gear::new(b"one", sizes), Chunking::Content, &content, 65_536);
-        let two = cuts(&Gear::new(b"two", sizes), Chunking::Content, &content, 65_536);
+        let one = cuts(&Gear::new(b"one", sizes), Structure::Unknown, &content, 65_536);
+        let two = cuts(&Gear::new(b"two", sizes), Structure::Unknown, &content, 65_536);
         assert!(one.iter().filter(|cut| two.contains(cut)).count() <= 2);
     }
 
@@ -127,7 +129,7 @@ mod tests {
     fn blobs_have_about_the_wanted_size() {
         let sizes = Sizes { min: 1000, average: 4000, max: 16_000 };
         let content = noise(4_000_000, 4);
-        let cuts = cuts(&Gear::new(b"s", sizes), Chunking::Content, &content, 65_536);
+        let cuts = cuts(&Gear::new(b"s", sizes), Structure::Unknown, &content, 65_536);
         let average = content.len() / cuts.len();
         assert!((2800..5600).contains(&average), "{average}");
         for pair in cuts.windows(2) {
@@ -139,8 +141,8 @@ mod tests {
         #[test]
         fn blobs_join_to_the_content(content in proptest::collection::vec(any::<u8>(), 0..60_000), page: u32) {
             let gear = Gear::new(b"s", Sizes { min: 100, average: 400, max: 1600 });
-            for chunking in [Chunking::Content, Chunking::Rows, Chunking::Pages { page_size_bytes: page }] {
-                let cuts = cuts(&gear, chunking, &content, 4096);
+            for structure in [Structure::Unknown, Structure::Rows { by_key: true }, Structure::Pages { page_size_bytes: page }] {
+                let cuts = cuts(&gear, structure, &content, 4096);
                 prop_assert!(cuts.is_sorted_by(|a, b| a < b));
                 prop_assert_eq!(cuts.last().copied().unwrap_or(0), content.len());
             }

@@ -83,7 +83,7 @@ impl<'g> Rows<'g> {
 mod tests {
     use super::super::tests::cuts;
     use super::super::{Gear, Sizes};
-    use crate::transfer::Chunking;
+    use crate::transfer::Structure;
 
     fn dump(rows: u32, changed: impl Fn(u32) -> bool) -> Vec<u8> {
         let row = |id: u32| {
@@ -96,7 +96,7 @@ mod tests {
     fn blobs(content: &[u8]) -> std::collections::HashSet<Vec<u8>> {
         let mut start = 0;
         let gear = Gear::new(b"s", Sizes::default());
-        let cuts = cuts(&gear, Chunking::Rows, content, 100_000);
+        let cuts = cuts(&gear, Structure::Rows { by_key: true }, content, 100_000);
         cuts.into_iter().map(|cut| content[std::mem::replace(&mut start, cut)..cut].to_vec()).collect()
     }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn text_without_lines_is_cut_at_the_maximum() {
         let gear = Gear::new(b"s", Sizes::default());
-        let cuts = cuts(&gear, Chunking::Rows, &vec![b'x'; 200_000], 100_000);
+        let cuts = cuts(&gear, Structure::Rows { by_key: true }, &vec![b'x'; 200_000], 100_000);
         assert_eq!(cuts, [65_536, 131_072, 196_608, 200_000]);
     }
 }

@@ -3,7 +3,7 @@
 use super::pipeline::Batch;
 use crate::error::{Result, from_io};
 use crate::repository::chunk::{Cutter, Gear};
-use crate::transfer::Chunking;
+use crate::transfer::Structure;
 use std::io::Read;
 
 /// Bytes read at once.
@@ -43,10 +43,10 @@ impl Feeder {
         content: &mut dyn Read,
         size_bytes: Option<u64>,
         gear: &Gear,
-        chunking: Chunking,
+        structure: Structure,
         submit: Submit<'_>,
     ) -> Result<Taken> {
-        let mut cutter = Cutter::new(gear, chunking, size_bytes);
+        let mut cutter = Cutter::new(gear, structure, size_bytes);
         let mut taken = Taken::default();
         let first = self.next;
         let mut start = self.filled;
@@ -136,7 +136,7 @@ mod tests {
             joined.extend_from_slice(&batch.bytes);
             Ok(Vec::new())
         };
-        let taken = feeder.take(content, size_bytes, &gear, Chunking::Content, &mut submit);
+        let taken = feeder.take(content, size_bytes, &gear, Structure::Unknown, &mut submit);
         feeder.flush(&mut submit).unwrap();
         (taken, joined, blobs)
     }

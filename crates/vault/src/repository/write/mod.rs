@@ -24,7 +24,7 @@ use super::open::{Environment, Repository};
 use crate::entry::{Attributes, Entry, EntryKind, EntryPath, Metadata, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
-use crate::transfer::{Chunking, Committed, Content, EntryWriter, Outcome};
+use crate::transfer::{Committed, Content, EntryWriter, Outcome, Structure};
 use before::Before;
 use feeder::{Feeder, Taken};
 use folders::{Blobs, Earlier, Folders, Tree};
@@ -239,12 +239,13 @@ impl RepositoryWriter {
         let Some(content) = content else {
             return Err(Error::internal(format!("the file {} came without content", entry.path)));
         };
-        let chunking = content.chunking();
+        let structure = content.structure();
         let mut reader = match content.open() {
             Ok(reader) => reader,
             Err(error) => return Ok(Outcome::Unreadable(error)),
         };
-        let (taken, blobs) = self.take(&mut reader, size_bytes, chunking).map_err(|error| error.within(&entry.path))?;
+        let (taken, blobs) =
+            self.take(&mut reader, size_bytes, structure).map_err(|error| error.within(&entry.path))?;
         node.size = taken.bytes;
         match self.folders.current()?.before_of(&node.name) {
             Some(_) => self.summary.files_changed += 1,
@@ -267,7 +268,7 @@ impl RepositoryWriter {
         self.summary.total_bytes_processed += bytes;
     }
 
-    fn take(&mut self, reader: &mut dyn Read, size_bytes: Option<u64>, chunking: Chunking) -> Result<(Taken, Blobs)> {
+    fn take(&mut self, reader: &mut dyn Read, size_bytes: Option<u64>, structure: Structure) -> Result<(Taken, Blobs)> {
         let (pipeline, folders) = (&mut self.pipeline, &mut self.folders);
         let mut submit = |batch| {
             pipeline.submit(batch)?;
@@ -276,7 +277,7 @@ impl RepositoryWriter {
             }
             Ok(pipeline.buffer())
         };
-        let taken = self.feeder.take(reader, size_bytes, &self.gear, chunking, &mut submit)?;
+        let taken = self.feeder.take(reader, size_bytes, &self.gear, structure, &mut submit)?;
         let blobs = self.folders.begin_file(taken.blobs);
         self.save_trees()?;
         Ok((taken, blobs))
