@@ -156,7 +156,7 @@ impl Tables {
         for name in &going {
             run(client, &format!("DROP TABLE IF EXISTS {name}"))?;
         }
-        self.definitions.after_rows(client, &self.own_path)?;
+        self.definitions.after_rows(client, &self.own_path, &keys)?;
         keys::make_again(client, &keys, &going, &self.own_path)?;
         for wanted in &self.wanted {
             sequences::put_back(client, &wanted.id(), &self.layout, wanted.aside.is_some())?;

@@ -2,7 +2,7 @@
 //!
 //! `pg_dump` writes every name in full and every statement in one of few forms, so a statement tells what it is about.
 
-use super::keys;
+use super::keys::{self, Key};
 use super::{OwnPath, run_led};
 use crate::manifest::TableId;
 use crate::source::postgres::client::Client;
@@ -11,7 +11,7 @@ use crate::source::postgres::sql;
 use crate::source::postgres::statements::{after_word, is_session, split};
 use crate::target::postgres::schema::{IN_ANOTHERS_NAME, IN_OUR_NAME, run, run_grants};
 use crate::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A schema and a name, without quotes.
 type Name = (String, String);
@@ -21,6 +21,8 @@ pub struct Definitions {
     /// These tables, and the sequences of their columns.
     made: BTreeSet<Name>,
     tables: BTreeSet<Name>,
+    /// These tables, and those that they are partitions of: a key that referred to either went with them.
+    referred: BTreeSet<Name>,
     /// Grants come after the rows.
     grants: Vec<String>,
     /// Partitions of tables that are there: attached with their rows and indexes, or the server would make them other indexes.
@@ -37,7 +39,8 @@ impl Definitions {
         let tables: BTreeSet<Name> =
             tables.into_iter().map(|id| (id.schema.unwrap_or_else(|| "public".to_owned()), id.name)).collect();
         let (grants, attachments, indexes) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { made: tables.clone(), tables, grants, attachments, indexes, after_rows: None }
+        let (made, referred) = (tables.clone(), tables.clone());
+        Self { made, tables, referred, grants, attachments, indexes, after_rows: None }
     }
 
     /// Makes the tables.
@@ -47,13 +50,16 @@ impl Definitions {
         }
         let statements = split(text);
         for statement in &statements {
-            // ALTER SEQUENCE s OWNED BY t.c
-            if let Some(owner) = statement.strip_prefix("ALTER SEQUENCE ").and_then(|rest| after_word(rest, "BY"))
-                && let (Some(sequence), Some(table)) = (subject(statement), name(owner))
+            if let Some((sequence, table)) = columns_sequence(statement)
                 && self.tables.contains(&table)
             {
                 self.made.insert(sequence);
             }
+        }
+        let parents: BTreeMap<Name, Name> =
+            statements.iter().filter_map(|statement| Some((subject(statement)?, attached_to(statement)?))).collect();
+        for table in &self.tables {
+            self.referred.extend(std::iter::successors(parents.get(table), |table| parents.get(*table)).cloned());
         }
         let mut anothers_name = None;
         for statement in statements {
@@ -77,20 +83,27 @@ impl Definitions {
         Ok(())
     }
 
-    /// Indexes, keys, triggers, policies and grants, and the keys by which other tables referred to these.
-    pub fn after_rows(&mut self, client: &mut Client, own_path: &OwnPath) -> Result<()> {
+    /// Indexes, keys, triggers, policies and grants, and the keys by which other tables referred to these, but for those that
+    /// were only `taken_away` and are made again later.
+    pub fn after_rows(&mut self, client: &mut Client, own_path: &OwnPath, taken_away: &[Key]) -> Result<()> {
         if self.tables.is_empty() {
             return Ok(());
         }
         let text = self.after_rows.take().ok_or_else(|| {
             Error::new(ErrorKind::Truncated, "the export ends without 1-post-data.sql", "Use another backup.")
         })?;
-        let mut returned = BTreeSet::new();
+        let (mut keys, mut comments) = (BTreeMap::new(), Vec::new());
         for statement in split(&text) {
             if let Some(key) = commented_key(statement)
-                && returned.contains(&key)
+                && keys.contains_key(&key)
             {
-                make(run_led(own_path, client, statement))?;
+                comments.push(statement);
+            } else if let Some((table, constraint, refers_to)) = foreign_key(statement) {
+                let is_ours = self.made.contains(&table) || self.referred.contains(&refers_to);
+                let comes_later = taken_away.iter().any(|key| key.is(&table, &constraint));
+                if is_ours && !comes_later && is_missing(client, &table, &constraint)? {
+                    keys.insert((table, constraint), (statement, refers_to));
+                }
             } else if subject(statement).is_some_and(|name| self.made.contains(&name)) || is_setting(statement) {
                 make(run_led(own_path, client, statement))?;
                 self.indexes.extend(index_of(statement));
@@ -99,17 +112,15 @@ impl Definitions {
                 if both.iter().all(|index| index.as_ref().is_some_and(|index| self.indexes.contains(index))) {
                     make(run_led(own_path, client, statement))?;
                 }
-            } else if let Some((table, constraint, refers_to)) = foreign_key(statement)
-                && self.tables.contains(&refers_to)
-                && is_missing(client, &table, &constraint)?
-            {
-                returned.insert((table.clone(), constraint));
-                let table = sql::qualified(&table.0, &table.1);
-                let refers_to = sql::qualified(&refers_to.0, &refers_to.1);
-                keys::add(client, own_path, statement, &table, &refers_to)?;
             }
         }
         self.attachments.iter().try_for_each(|statement| make(run_led(own_path, client, statement)))?;
+        // Rows may refer to those of a partition that has just been attached.
+        for ((table, _), (statement, refers_to)) in &keys {
+            let [table, refers_to] = [table, refers_to].map(|(schema, name)| sql::qualified(schema, name));
+            make(keys::add(client, own_path, statement, &table, &refers_to))?;
+        }
+        comments.iter().try_for_each(|statement| make(run_led(own_path, client, statement)))?;
         make(self.take_default_grants_back(client))?;
         make(run_grants(client, &self.grants))
     }
@@ -129,6 +140,18 @@ impl Definitions {
         }
         Ok(())
     }
+}
+
+/// A sequence and the table whose column it counts for.
+fn columns_sequence(statement: &str) -> Option<(Name, Name)> {
+    // ALTER SEQUENCE s OWNED BY t.c
+    if let Some(owner) = statement.strip_prefix("ALTER SEQUENCE ").and_then(|rest| after_word(rest, "BY")) {
+        return Some((subject(statement)?, name(owner)?));
+    }
+    // ALTER TABLE t ALTER COLUMN c ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME s …)
+    let identity = after_word(statement.strip_prefix("ALTER TABLE ")?, "IDENTITY")?;
+    let options = identity.trim_start().strip_prefix('(')?;
+    Some((name(after_word(options, "NAME")?)?, subject(statement)?))
 }
 
 /// The partitioned table that a partition is attached to.
@@ -156,6 +179,9 @@ fn is_setting(statement: &str) -> bool {
 
 fn make(made: Result<()>) -> Result<()> {
     made.map_err(|error| {
+        if error.kind() == ErrorKind::Refused {
+            return error;
+        }
         error.with_hint(
             "Nothing was changed. What the table needs (a type, a function, another table) must be there: restore the whole \
              database, or make it first.",

@@ -20,6 +20,13 @@ pub struct Key {
     comment: Option<String>,
 }
 
+impl Key {
+    /// Whether it is this constraint of this table, both without quotes.
+    pub fn is(&self, (schema, table): &(String, String), constraint: &str) -> bool {
+        self.name == constraint && unquoted(&self.table) == unquoted(&sql::qualified(schema, table))
+    }
+}
+
 /// A key of a partition belongs to the partitioned table's: the outermost one is taken away, and takes those below along.
 const KEYS: &str = "
 WITH RECURSIVE keys AS (
