@@ -148,7 +148,7 @@ def postgres_tables(run, rounds, name, base):
     texts.append(f"\nOf the time of all that makes the same database (made, filled, with first statistics; not compared): "
                  f"{medians[mine_restore]['wall_s'] / medians[rows[1][0]]['wall_s']:.2f}.")
     new("true")()
-    return texts + [POSTGRES_BINDS.rstrip()]
+    return texts + ([] if quarter else [POSTGRES_BINDS.rstrip()])
 
 
 def mariadb_section(run, rounds, quarter):
