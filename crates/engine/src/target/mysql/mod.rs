@@ -51,7 +51,6 @@ pub struct MysqlTarget {
     /// The live database, or the new one.
     address: Address,
     connections: usize,
-    content_hash_bytes_max: Option<u64>,
     beside: Option<Beside>,
     /// The new database did not exist before.
     is_ours: bool,
@@ -88,7 +87,6 @@ impl MysqlTarget {
             name: name.to_owned(),
             address,
             connections: settings.connections.unwrap_or(2) as usize,
-            content_hash_bytes_max: settings.content_hash_bytes_max,
             beside,
             is_ours: false,
             only: None,
@@ -237,7 +235,7 @@ impl Target for MysqlTarget {
             Events::Disabled,
             context.progress,
         )?;
-        let measured = figures::measure(&filled, self.connections, self.content_hash_bytes_max, context.hash_key)?;
+        let measured = figures::measure(&filled, self.connections, &schema, context.hash_key)?;
         match &self.beside {
             Some(beside) => {
                 let keys = self.only.is_some().then(|| self.keys.clone());

@@ -187,6 +187,20 @@ fn a_large_table_may_go_without_a_hash_but_not_without_a_count() {
 }
 
 #[test]
+fn what_was_hashed_is_compared_though_the_setting_is_lower_by_now() {
+    let server = Server::shared();
+    server.fresh("hashed");
+    server.sql("hashed", "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a SELECT seq FROM seq_1_to_1000");
+    let (manifest, kept) = backup(&server.url("hashed"), Export::Native);
+    server.sql("", "DROP DATABASE IF EXISTS hashed_copy");
+    let url = server.url("hashed_copy");
+    let settings = ServerDatabaseSettings { content_hash_bytes_max: Some(1), ..settings(&url) };
+    let mut target = MysqlTarget::new("database", &settings, &Place::Database { url }).unwrap();
+    let figures = fill(&mut target, &kept).unwrap();
+    assert_eq!(manifest.differences(&figures), Vec::<String>::new());
+}
+
+#[test]
 fn a_writer_that_fails_ends_the_backup_at_once() {
     struct Full;
     impl EntryWriter for Full {
