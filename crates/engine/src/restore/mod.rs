@@ -201,14 +201,18 @@ pub fn elsewhere(room: &Room, request: &Request, progress: &Arc<dyn Progress>) -
     let mut prepared = plan::prepare(room, request, progress)?;
     prepared.refuse_if_obstructed()?;
     let context = Context { progress: &**progress, hash_key: prepared.hash_key()?, disconnect_clients: false };
-    let result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &[], &context);
-    if result.is_err() && matches!(request.destination, Destination::Database(_)) {
+    let mut result = stage::stage(&mut *prepared.reader, &prepared.manifest, &mut prepared.components, &[], &context);
+    if matches!(request.destination, Destination::Database(_)) {
         // A new database that is filled by half would stand in the way of the next try.
-        for component in &mut prepared.components {
-            if let Err(error) = component.target.discard(&context) {
-                progress.warning(&format!("the new database could not be removed: {error}"));
-            }
-        }
+        result = result.map_err(|error| {
+            let removed = prepared.components.iter_mut().map(|component| component.target.discard(&context));
+            let Err(left) = removed.fold(Ok(()), Result::and) else { return error };
+            let hint = format!(
+                "{} Drop the new database before the next try: it is there, filled by half, and could not be removed ({left}).",
+                error.hint()
+            );
+            error.with_hint(hint)
+        });
     }
     let id: Option<Id> = Some(prepared.manifest.id.clone());
     let details = serde_json::json!({ "to": request.place_text() });

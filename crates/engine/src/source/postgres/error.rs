@@ -74,6 +74,13 @@ pub fn lacks_a_name(error: &Error) -> bool {
     })
 }
 
+/// Whether there is no server, or none any more: it could not be reached, the connection broke, or it says that it is starting
+/// or stopping.
+pub fn is_away(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    cause.is_some_and(|cause| cause.code().is_none_or(|code| matches!(code.code(), "57P01" | "57P02" | "57P03")))
+}
+
 /// Whether the server refused because of this SQLSTATE.
 pub fn is(error: &tokio_postgres::Error, code: &SqlState) -> bool {
     error.code() == Some(code)

@@ -4,14 +4,18 @@ use super::names::oid_of;
 use crate::source::postgres::address::{Address, ClientSettings};
 use crate::source::postgres::client::Client;
 use crate::source::postgres::connect::connect;
-use crate::source::postgres::error::database;
+use crate::source::postgres::error::{database, is_away};
 use crate::source::postgres::sql;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 use tokio_postgres::SimpleQueryMessage;
 
 /// How often it is asked whether a client has left.
-const LEAVING_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+const LEAVING_POLL: Duration = Duration::from_millis(100);
+/// How long, and how often, a server is waited for that starts anew.
+const RESTART_MAX: Duration = Duration::from_secs(10);
+const RESTART_POLL: Duration = Duration::from_millis(200);
 
 /// Connects to a database of the same server that is not `avoid`, to make, rename and drop databases from there.
 pub fn connect_maintenance(address: &Address, avoid: &str) -> Result<Client> {
@@ -104,9 +108,26 @@ pub fn drop_if(client: &mut Client, name: &str, oid: Option<u32>) -> Result<()> 
 /// Drops the database of this address, if it exists.
 pub fn drop_database(url: &str, settings: &ClientSettings) -> Result<()> {
     let address = Address::parse(url, settings)?;
-    let mut client = connect_maintenance(&address, &address.database)?;
-    let oid = oid_of(&mut client, &address.database)?;
-    drop_if(&mut client, &address.database, oid)
+    once_up(&address, |client| {
+        let oid = oid_of(client, &address.database)?;
+        drop_if(client, &address.database, oid)
+    })
+}
+
+/// Drops the database of this address if its object id is still this one.
+pub fn drop_made(address: &Address, oid: u32) -> Result<()> {
+    once_up(address, |client| drop_if(client, &address.database, Some(oid)))
+}
+
+/// Tidies up. Where one of its processes dies the server ends all connections, ours too, and is back in a second or two.
+fn once_up(address: &Address, mut work: impl FnMut(&mut Client) -> Result<()>) -> Result<()> {
+    let until = Instant::now() + RESTART_MAX;
+    loop {
+        match connect_maintenance(address, &address.database).and_then(|mut client| work(&mut client)) {
+            Err(error) if is_away(&error) && Instant::now() < until => std::thread::sleep(RESTART_POLL),
+            done => return done,
+        }
+    }
 }
 
 /// Drops what drills left behind: databases of our naming, owned by us, that nobody is connected to. Answers their names.

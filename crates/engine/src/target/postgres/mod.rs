@@ -193,10 +193,8 @@ impl PostgresTarget {
 
     /// Drops the new database, if we made it and it is still that one.
     fn drop_made(&mut self) -> Result<()> {
-        if self.made.is_some() {
-            let address = self.address()?;
-            let mut maintenance = admin::connect_maintenance(&address, &address.database)?;
-            admin::drop_if(&mut maintenance, &address.database, self.made)?;
+        if let Some(oid) = self.made {
+            admin::drop_made(&self.address()?, oid)?;
             self.made = None;
         }
         Ok(())

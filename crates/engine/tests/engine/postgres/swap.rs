@@ -8,6 +8,7 @@ use engine::target::postgres::{PostgresTarget, STEPS};
 use engine::target::{self, Place, Target};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use testkit::postgres::Server;
@@ -180,6 +181,24 @@ fn with_the_server_killed_at_any_step_the_live_database_is_whole() {
         target.discard(&context(&Silent)).unwrap();
         assert_eq!((state(&server), databases(&server)), ("live 10".into(), "crm postgres".into()), "{step}");
     }
+}
+
+#[test]
+fn what_was_made_is_removed_though_a_process_of_the_server_died() {
+    let server = Server::start();
+    let unpacked = application(&server);
+    let url = server.url("copy");
+    let place = Place::Database { url: url.clone() };
+    let mut target = PostgresTarget::new("database", &settings(&url), client(), place);
+    let at = At("postgres.loaded", || {
+        let process = server
+            .sql("copy", "SELECT min(pid) FROM pg_stat_activity WHERE datname = 'copy' AND pid <> pg_backend_pid()");
+        assert!(Command::new("kill").args(["-9", &process]).status().unwrap().success());
+    });
+    fill(&mut target, &unpacked, &at).unwrap_err();
+    // By now it ends all connections, ours too, and starts anew.
+    target.discard(&context(&Silent)).unwrap();
+    assert_eq!(databases(&server), "crm postgres");
 }
 
 #[test]
