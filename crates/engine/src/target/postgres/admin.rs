@@ -114,13 +114,9 @@ pub fn drop_database(url: &str, settings: &ClientSettings) -> Result<()> {
     })
 }
 
-/// Drops the database of this address if its object id is still this one.
-pub fn drop_made(address: &Address, oid: u32) -> Result<()> {
-    once_up(address, |client| drop_if(client, &address.database, Some(oid)))
-}
-
-/// Tidies up. Where one of its processes dies the server ends all connections, ours too, and is back in a second or two.
-fn once_up(address: &Address, mut work: impl FnMut(&mut Client) -> Result<()>) -> Result<()> {
+/// Tidies up from another database than this address's. Where one of its processes dies the server ends all connections, ours
+/// too, and is back in a second or two.
+pub fn once_up(address: &Address, mut work: impl FnMut(&mut Client) -> Result<()>) -> Result<()> {
     let until = Instant::now() + RESTART_MAX;
     loop {
         match connect_maintenance(address, &address.database).and_then(|mut client| work(&mut client)) {

@@ -194,7 +194,8 @@ impl PostgresTarget {
     /// Drops the new database, if we made it and it is still that one.
     fn drop_made(&mut self) -> Result<()> {
         if let Some(oid) = self.made {
-            admin::drop_made(&self.address()?, oid)?;
+            let address = self.address()?;
+            admin::once_up(&address, |client| admin::drop_if(client, &address.database, Some(oid)))?;
             self.made = None;
         }
         Ok(())
@@ -364,19 +365,17 @@ impl Target for PostgresTarget {
         if record.in_place {
             return self.forget(context);
         }
-        let address = self.address()?;
-        let mut client = admin::connect_maintenance(&address, &address.database)?;
-        match record.standing(&mut client)? {
-            Standing::New => admin::drop_if(&mut client, &record.before, record.old_oid)?,
+        admin::once_up(&self.address()?, |client| match record.standing(client)? {
+            Standing::New => admin::drop_if(client, &record.before, record.old_oid),
             Standing::Old => {
                 // Killed between CREATE DATABASE and its record, the object id is not known; the name holds a random id.
                 let oid = match record.new_oid {
                     Some(oid) => Some(oid),
-                    None => names::oid_of(&mut client, &record.beside)?,
+                    None => names::oid_of(client, &record.beside)?,
                 };
-                admin::drop_if(&mut client, &record.beside, oid)?;
+                admin::drop_if(client, &record.beside, oid)
             }
-        }
+        })?;
         self.forget(context)
     }
 }

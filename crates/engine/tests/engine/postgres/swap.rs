@@ -187,18 +187,20 @@ fn with_the_server_killed_at_any_step_the_live_database_is_whole() {
 fn what_was_made_is_removed_though_a_process_of_the_server_died() {
     let server = Server::start();
     let unpacked = application(&server);
+    let folder = tempfile::tempdir().unwrap();
     let url = server.url("copy");
-    let place = Place::Database { url: url.clone() };
-    let mut target = PostgresTarget::new("database", &settings(&url), client(), place);
-    let at = At("postgres.loaded", || {
-        let process = server
-            .sql("copy", "SELECT min(pid) FROM pg_stat_activity WHERE datname = 'copy' AND pid <> pg_backend_pid()");
-        assert!(Command::new("kill").args(["-9", &process]).status().unwrap().success());
-    });
-    fill(&mut target, &unpacked, &at).unwrap_err();
-    // By now it ends all connections, ours too, and starts anew.
-    target.discard(&context(&Silent)).unwrap();
-    assert_eq!(databases(&server), "crm postgres");
+    let new = PostgresTarget::new("database", &settings(&url), client(), Place::Database { url: url.clone() });
+    for mut target in [new, live(&server, folder.path())] {
+        let at = At("postgres.loaded", || {
+            let theirs = "datname IN ('copy', 'crm__restoring_0123456789ab') AND pid <> pg_backend_pid()";
+            let process = server.sql("postgres", &format!("SELECT min(pid) FROM pg_stat_activity WHERE {theirs}"));
+            assert!(Command::new("kill").args(["-9", &process]).status().unwrap().success());
+        });
+        fill(&mut target, &unpacked, &at).unwrap_err();
+        // By now it ends all connections, ours too, and starts anew.
+        target.discard(&context(&Silent)).unwrap();
+        assert_eq!((state(&server), databases(&server)), ("live 10".into(), "crm postgres".into()));
+    }
 }
 
 #[test]
