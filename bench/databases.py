@@ -109,7 +109,8 @@ bring rows in, 4.3 to write them as text again, and took 5.4 for indexes.
 def postgres_section(run, rounds, quarter):
     server, name, base = postgres(run.BENCH, run.HERE, quarter)
     try:
-        return "\n".join(postgres_tables(run, rounds, name, base))
+        # What binds was looked into at full size.
+        return "\n".join(postgres_tables(run, rounds, name, base) + ([] if quarter else [POSTGRES_BINDS.rstrip()]))
     finally:
         server.stop()
 
@@ -148,7 +149,7 @@ def postgres_tables(run, rounds, name, base):
     texts.append(f"\nOf the time of all that makes the same database (made, filled, with first statistics; not compared): "
                  f"{medians[mine_restore]['wall_s'] / medians[rows[1][0]]['wall_s']:.2f}.")
     new("true")()
-    return texts + ([] if quarter else [POSTGRES_BINDS.rstrip()])
+    return texts
 
 
 def mariadb_section(run, rounds, quarter):
