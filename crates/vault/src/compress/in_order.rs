@@ -6,7 +6,10 @@ use super::pool::Pool;
 use super::{Compression, gzip, ordered, zstandard};
 use crate::error::{Error, Result, from_io};
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, BufReader, Seek, Write};
+
+/// How much of what was held back is copied at once: `io::copy` takes eight kibibytes where the reader has no buffer.
+const COPY_BYTES: usize = 128 * 1024;
 
 /// What stands between pieces.
 pub(super) enum Note {
@@ -59,7 +62,8 @@ pub(super) fn write_in_order<S: Write>(
             Made::Note(Note::Release) => {
                 let mut held = spool.take().ok_or_else(|| Error::internal("nothing was held back"))?;
                 held.rewind().map_err(spooling)?;
-                written_bytes += io::copy(&mut held, &mut sink).map_err(writing)?;
+                written_bytes +=
+                    io::copy(&mut BufReader::with_capacity(COPY_BYTES, held), &mut sink).map_err(writing)?;
             }
             Made::Note(Note::Discard) => (spool, holding) = (None, false),
         }
