@@ -192,7 +192,7 @@ fn large_tables_may_go_without_a_hash_but_not_without_a_count() {
         let measured = restore_to(&server.url(&format!("counted{number}")), &unpacked).unwrap();
         assert_promised(&unpacked, &measured);
         let (Figures::Database(measured), Figures::Database(hashed)) = (&measured, &hashed.manifest.figures) else {
-            panic!()
+            panic!("figures of something else than a database")
         };
         let mut unhashed = 0;
         for (measured, hashed) in measured.tables.iter().zip(&hashed.tables) {
